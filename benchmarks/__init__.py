@@ -1,0 +1,1 @@
+"""Train, measure, rank, publish; measurements of speed live in `benchmarks/perf/`."""

@@ -1,0 +1,1 @@
+"""The dataset on disk: schemas, tables, image store, safe decoding, recipes, errors."""

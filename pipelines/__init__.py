@@ -1,0 +1,1 @@
+"""Ray-parallel curation: sources, crawl, filters, export, and the engine that runs them."""

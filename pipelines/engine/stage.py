@@ -1,0 +1,123 @@
+"""The contract of a filter stage: what it declares, what it measures, what it decides.
+
+A stage never drops a row, never writes a file and never imports Ray; the engine finds what is still to
+do, feeds it, commits its rows and resumes. Measuring is slow and done once per fingerprint; deciding is
+fast, pure, and done again whenever a threshold changes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+RGB = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]  # [height, width, 3], sRGB
+
+
+class StageSettings(BaseModel):
+    """Thresholds and measuring parameters of one stage, as `--set stage.name=value` and recipes give them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def measuring(self) -> dict[str, Any]:
+        """The parameters that change what is measured, hence the fingerprint; the rest are thresholds."""
+        fields = type(self).model_fields
+        return {name: getattr(self, name) for name, field in fields.items() if _is_measuring(field.json_schema_extra)}
+
+
+S = TypeVar("S", bound=StageSettings)
+
+
+def measuring(default: Any, **limits: Any) -> Any:
+    """A settings field that changes what is measured (part of the fingerprint), unlike a threshold."""
+    return Field(default, json_schema_extra={"measuring": True}, **limits)
+
+
+def _is_measuring(extra: Any) -> bool:
+    return isinstance(extra, dict) and bool(extra.get("measuring"))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one worker of the stage needs."""
+
+    gpus: float = 0.0
+    batch_size: int = 64  # images handed to `measure` at once
+
+
+@dataclass(frozen=True)
+class FitInput:
+    """What `fit` learns from: the distinct images that reach the stage, in order of sha256.
+
+    `read(sha256)` decodes one at the scale the stage declares, and raises InputError for a damaged one.
+    """
+
+    sha256s: Sequence[str]
+    read: Any  # Callable[[str], RGB]
+    seed: int = 0
+
+
+class Stage(ABC, Generic[S]):
+    """One filter. Subclasses declare the class variables and implement what applies to them.
+
+    A metadata stage (`min_side = None`) only decides. An image stage also measures: it gets each distinct
+    image once, keyed by sha256, decoded so that its short side is at least `min_side` pixels.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised whenever the same input would be measured differently
+    summary: ClassVar[str]  # one line for --help
+    settings_type: ClassVar[type[StageSettings]]
+    min_side: ClassVar[int | None] = None
+    columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
+    fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
+    resources: ClassVar[Resources] = Resources()
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    def weights_hash(self) -> str | None:
+        """Hash of pretrained weights that the measurement depends on, if any."""
+        return None
+
+    def fit(self, images: FitInput, progress: Any) -> Mapping[str, bytes]:
+        """Learn from the set; returns the artefact's files by name. `progress(done, total)` may be called."""
+        raise NotImplementedError(f"{self.name} is not a fitted stage")
+
+    def setup(self, artefact: Path | None) -> None:  # noqa: B027 (most stages need none)
+        """Called once per worker before `measure`; `artefact` is the folder that `fit`'s files were stored in."""
+
+    def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
+        """The declared columns for a batch of images, in order. Raises nothing for a decodable image."""
+        raise NotImplementedError(f"{self.name} measures nothing")
+
+    @abstractmethod
+    def decide(self, view: pa.Table) -> Verdicts:
+        """Verdicts for the rows of `view`, in their order.
+
+        `view` has one row per photo that reaches the stage and is measured without error: the columns of
+        `photos`, its file (`sha256`, `file_width`, `file_height`, `file_bytes`, `file_format`; null before
+        download) and this stage's measurements. Pure: the same view and settings give the same verdicts.
+        """
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a stage says of each row of its view, in order."""
+
+    keep: Sequence[bool]
+    reason: Sequence[str | None]  # why not, in few words; None where kept
+    value: Sequence[float | None]  # the number that was compared, for the flat manifest and the report
+
+    def __post_init__(self) -> None:
+        if not len(self.keep) == len(self.reason) == len(self.value):
+            raise ValueError("keep, reason and value must have one entry per row")
+
+    def __iter__(self) -> Iterator[tuple[bool, str | None, float | None]]:
+        return iter(zip(self.keep, self.reason, self.value, strict=True))
