@@ -1,0 +1,72 @@
+"""Files that appear whole or not at all: written beside their place, fsynced, renamed, the folder fsynced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+TEMPORARY = ".tmp-"  # prefix of names that readers ignore and locked starts sweep
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A fresh temporary name in the folder of `path`."""
+    return path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write; on leaving it becomes `path`, durably. On error nothing changes."""
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        fsync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    fsync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write or replace a small file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, each durably named in its own parent."""
+    missing = [folder]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for one in reversed(missing):
+        if not one.exists():
+            one.mkdir(exist_ok=True)
+            fsync_folder(one.parent)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what an interrupted write left; call only under the lock that guards the folder."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""A dataset is a folder: this opens one, hands out its tables, locks and store, and gives the current view."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests import atomic, schema
+from manifests.errors import SetupError
+from manifests.locks import Lock, locked
+from manifests.store import ImageStore
+from manifests.tables import Table
+
+CRAWL_LOCK = "crawl"
+RECIPES_LOCK = "recipes"
+
+
+def stage_lock(stage: str) -> str:
+    """Name of the lock that guards a stage's measurements and fits."""
+    return f"stage-{stage}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An existing dataset folder. Reading needs no lock and never waits."""
+
+    root: Path
+    generations: Mapping[str, int]  # current generation of each table; 1 where absent
+
+    @staticmethod
+    def open(root: Path) -> Dataset:
+        """Open an existing dataset; SetupError where there is none or a newer toolkit made it."""
+        path = root / "dataset.json"
+        if not path.is_file():
+            raise SetupError(f"{root} is not a dataset (no dataset.json); make one with: lhq crawl {root} --source ...")
+        try:
+            facts = json.loads(path.read_text())
+            made_with = int(facts["format"])
+            generations = {str(name): int(number) for name, number in facts["generations"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SetupError(f"{path} is damaged ({error}); restore it from a backup") from error
+        if made_with > schema.FORMAT:
+            raise SetupError(
+                f"{root} has format {made_with}, made by LHQ Toolkit {facts.get('toolkit')}; this one reads "
+                f"formats up to {schema.FORMAT}: upgrade the toolkit"
+            )
+        return Dataset(root, generations)
+
+    @staticmethod
+    def open_or_create(root: Path, toolkit: str) -> Dataset:
+        """Open the dataset, or make an empty one in a new or empty folder."""
+        if not (root / "dataset.json").exists():
+            if root.exists() and not root.is_dir():
+                raise SetupError(f"{root} is a file; a dataset is a folder")
+            if root.is_dir() and any(path.name != "locks" for path in root.iterdir()):
+                raise SetupError(f"{root} holds other files and no dataset.json; choose a new or empty folder")
+            atomic.make_folder(root)
+            facts = {
+                "format": schema.FORMAT,
+                "name": root.resolve().name,
+                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "toolkit": toolkit,
+                "generations": {},
+            }
+            atomic.write_bytes(root / "dataset.json", (json.dumps(facts, indent=2) + "\n").encode())
+        return Dataset.open(root)
+
+    @property
+    def store(self) -> ImageStore:
+        return ImageStore(self.root)
+
+    def table(self, name: str, columns: pa.Schema) -> Table:
+        """The current generation of a table."""
+        return Table(self.root / "tables" / name / str(self.generations.get(name, 1)), columns)
+
+    @property
+    def sightings_table(self) -> Table:
+        return self.table("sightings", schema.SIGHTINGS)
+
+    @property
+    def photos_table(self) -> Table:
+        return self.table("photos", schema.PHOTOS)
+
+    @property
+    def files_table(self) -> Table:
+        return self.table("files", schema.FILES)
+
+    def measurements_table(self, stage: str, columns: Mapping[str, pa.DataType]) -> Table:
+        """What an image stage measured, keyed by sha256 and fingerprint."""
+        return self.table(schema.measurement_table(stage), schema.measurement_schema(columns))
+
+    def fits_folder(self, stage: str) -> Path:
+        """Where what a stage learned from the set lies, one folder per fingerprint."""
+        return self.root / "fits" / stage
+
+    @contextlib.contextmanager
+    def lock(self, name: str, tables: Sequence[Table] = (), *, wait_seconds: float = 0.0) -> Iterator[Lock]:
+        """Hold a lock; what interrupted writes left in the tables it guards is swept first."""
+        with locked(self.root, name, wait_seconds=wait_seconds) as held:
+            for table in tables:
+                table.sweep()
+            yield held
+
+    # The current view.
+
+    def photos(self) -> pa.Table:
+        """One row per photo: the columns of `photos` and `queries`, all that found it, sorted."""
+        photos = self.photos_table.current("photo_id")
+        found = self.sightings_table.read(["photo_id", "query"])
+        found = found.group_by(["photo_id", "query"], use_threads=False).aggregate([]).sort_by("query")
+        queries = found.group_by("photo_id", use_threads=False).aggregate([("query", "list")])
+        return _left_join(photos, queries.rename_columns({"query_list": "queries"}), "photo_id")
+
+    def files(self) -> pa.Table:
+        """One row per photo that was tried: its latest file row."""
+        return self.files_table.current("photo_id")
+
+    def photos_with_files(self) -> pa.Table:
+        """`photos()` beside `file_status`, `sha256`, `path` and `file_{bytes,format,width,height,error}`."""
+        renamed = {name: f"file_{name}" for name in ("status", "bytes", "format", "width", "height", "error")}
+        files = self.files().select(["photo_id", "sha256", "path", *renamed])
+        return _left_join(self.photos(), files.rename_columns({**renamed, "photo_id": "photo_id"}), "photo_id")
+
+
+def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:
+    """`left` in its order with the columns of `right`, whose keys are unique; null where it has none.
+
+    Arrow's own join does not carry list columns, so the rows are looked up and taken.
+    """
+    at = pc.index_in(left[key], value_set=right[key].combine_chunks())
+    for name in right.column_names:
+        if name != key:
+            left = left.append_column(right.schema.field(name), right[name].combine_chunks().take(at))
+    return left

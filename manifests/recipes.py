@@ -1,0 +1,126 @@
+"""A subset is a recipe: which stages in which order, with what thresholds, measured with what fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from manifests import atomic, faults
+from manifests.errors import MisuseError, SetupError
+
+FORMAT = 1
+DEFAULT = "curated"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class _StepFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    stage: str
+    settings: dict[str, Any]
+    fingerprint: str | None
+
+
+class _RecipeFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    format: int
+    name: str
+    steps: list[_StepFile]
+    reviews: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a recipe. `fingerprint` names its measurements; None before any, or for a metadata stage."""
+
+    stage: str
+    settings: Mapping[str, Any]
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An ordered list of steps under a name. `reviews` is the hash of the human verdicts that count, if any."""
+
+    name: str
+    steps: tuple[Step, ...] = field(default=())
+    reviews: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise MisuseError(f"subset name {self.name!r}: use letters, digits, '.', '_' and '-', at most 64")
+
+    def step(self, stage: str) -> Step | None:
+        """The step of a stage, or None where the recipe does not name it."""
+        return next((step for step in self.steps if step.stage == stage), None)
+
+    def with_step(self, step: Step) -> Recipe:
+        """The recipe with this step in place of the one of the same stage."""
+        return replace(self, steps=tuple(step if old.stage == step.stage else old for old in self.steps))
+
+    def to_json(self) -> bytes:
+        """The file's bytes: the same recipe gives the same bytes."""
+        steps = [
+            {"stage": step.stage, "settings": dict(step.settings), "fingerprint": step.fingerprint}
+            for step in self.steps
+        ]
+        facts = {"format": FORMAT, "name": self.name, "steps": steps, "reviews": self.reviews}
+        return (json.dumps(facts, indent=2, sort_keys=False) + "\n").encode()
+
+    def sha256(self) -> str:
+        """Hash of the recipe's bytes."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def recipe_path(root: Path, name: str) -> Path:
+    """Where the recipe of a subset lies in the dataset at `root`."""
+    return root / "subsets" / f"{name}.json"
+
+
+def load(root: Path, name: str) -> Recipe | None:
+    """The recipe of a subset, or None where there is none yet."""
+    path = recipe_path(root, Recipe(name).name)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        facts = _RecipeFile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SetupError(f"{path} is not a readable recipe ({where}: {first['msg']}); restore or remove it") from error
+    if facts.format > FORMAT:
+        raise SetupError(f"{path} has recipe format {facts.format}, this toolkit reads {FORMAT}: upgrade the toolkit")
+    steps = tuple(Step(step.stage, step.settings, step.fingerprint) for step in facts.steps)
+    return Recipe(name, steps, facts.reviews)
+
+
+def names(root: Path) -> list[str]:
+    """The subsets of the dataset at `root`, sorted."""
+    return sorted(path.stem for path in (root / "subsets").glob("*.json") if not path.name.startswith("."))
+
+
+def save(root: Path, recipe: Recipe) -> None:
+    """Write a recipe atomically. A different one of the same name is kept under `subsets/old/`."""
+    path = recipe_path(root, recipe.name)
+    data = recipe.to_json()
+    atomic.make_folder(path.parent)
+    if path.exists():
+        before = path.read_bytes()
+        if before == data:
+            return
+        old = path.parent / "old" / f"{recipe.name}-{hashlib.sha256(before).hexdigest()[:12]}.json"
+        atomic.make_folder(old.parent)
+        if not old.exists():
+            atomic.write_bytes(old, before)
+    with atomic.replacing(path) as temporary:
+        temporary.write_bytes(data)
+        faults.point("recipe.before_replace")

@@ -1,0 +1,202 @@
+"""Append-only tables of Parquet parts, merged as they come, safe to read while they are written.
+
+A part `part-<first>-<last>.parquet` holds the appends numbered first to last. Appending writes a part of
+one number; whenever eight neighbours of one width stand at the end they are merged into one of eight times
+the width. Readers ignore a part whose range lies inside another's, so a merge needs no moment of silence,
+and the parts it replaced are removed later. Only the holder of the table's lock calls a method that writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests import atomic, faults
+from manifests.errors import SetupError
+
+FAN_IN = 8  # neighbours of one width that become one part
+MERGE_BYTES = 512 * 1024**2  # parts together above this size are left as they are
+ROW_GROUP = 65_536
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"part-(\d{9,})-(\d{9,})\.parquet")
+_READ_ATTEMPTS = 20  # a listing can go stale while parts are swept; each retry lists anew
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """One file of a table: the appends numbered first to last."""
+
+    first: int
+    last: int
+    path: Path
+
+    @property
+    def width(self) -> int:
+        return self.last - self.first + 1
+
+
+class Table:
+    """One generation of one table, in `folder`, with a stated schema."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.folder = folder
+        self.schema = schema
+
+    # Reading: no lock, at any moment.
+
+    def parts(self) -> list[Part]:
+        """The live parts in order of number; `read` retries where one is swept after the listing."""
+        return _live(self._listed())
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows in order of part, then row. Columns that an older part lacks are null."""
+        schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+        return self._retrying(lambda parts: _read_parts(parts, schema))
+
+    def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The latest row of each key, in order of the key's first appearance."""
+        return latest(self.read(columns), key)
+
+    def row_count(self) -> int:
+        """Number of rows, superseded ones included, from the footers alone."""
+        return self._retrying(lambda parts: sum(pq.read_metadata(part.path).num_rows for part in parts))
+
+    def version(self) -> list[str]:
+        """Names of the live parts: equal names mean equal content, as parts are never changed."""
+        return [part.path.name for part in self.parts()]
+
+    def _listed(self) -> list[Part]:
+        if not self.folder.is_dir():
+            return []
+        found = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
+        return [Part(int(match[1]), int(match[2]), path) for match, path in found if match]
+
+    def _retrying(self, read: Callable[[list[Part]], T]) -> T:
+        for _ in range(_READ_ATTEMPTS - 1):
+            try:
+                return read(self.parts())
+            except FileNotFoundError:
+                continue
+        return read(self.parts())
+
+    # Writing: under the table's lock.
+
+    def append(self, rows: pa.Table) -> None:
+        """Commit rows as the next part; when this returns they survive a power cut."""
+        if rows.num_rows == 0:
+            return
+        atomic.make_folder(self.folder)
+        rows = rows.select(self.schema.names).cast(self.schema)
+        parts = self.parts()
+        number = parts[-1].last + 1 if parts else 1
+        with atomic.replacing(self._path(number, number)) as temporary:
+            _write(temporary, self.schema, rows.to_batches(), fault="part.write.inside")
+        self._merge_tail()
+
+    def sweep(self) -> None:
+        """Remove what interrupted writes and finished merges left behind."""
+        if self.folder.is_dir():
+            atomic.sweep_temporaries(self.folder)
+            self._remove_replaced(keep=[])
+
+    def _merge_tail(self) -> None:
+        while True:
+            tail = self.parts()[-FAN_IN:]
+            if len(tail) < FAN_IN or len({part.width for part in tail}) > 1:
+                return
+            if sum(part.path.stat().st_size for part in tail) > MERGE_BYTES:
+                return
+            with atomic.replacing(self._path(tail[0].first, tail[-1].last)) as temporary:
+                _write(temporary, self.schema, _batches(tail, self.schema))
+                faults.point("part.merge.before_rename")
+            self._remove_replaced(keep=tail)  # a reader may have just listed these
+
+    def _remove_replaced(self, keep: Sequence[Part]) -> None:
+        spared = {part.path for part in _live(self._listed())} | {part.path for part in keep}
+        for part in self._listed():
+            if part.path not in spared:
+                part.path.unlink(missing_ok=True)
+
+    def _path(self, first: int, last: int) -> Path:
+        return self.folder / f"part-{first:09d}-{last:09d}.parquet"
+
+
+def latest(rows: pa.Table, key: str) -> pa.Table:
+    """The last row of each key, in order of the key's first appearance."""
+    if rows.num_rows == 0:
+        return rows
+    numbered = pa.table({"key": rows[key], "row": np.arange(rows.num_rows)})
+    grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "max")])
+    return rows.take(grouped["row_max"])
+
+
+def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:
+    """The rows whose key is not among `known` (anti-join)."""
+    values = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
+    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=values)))
+
+
+def _live(parts: Sequence[Part]) -> list[Part]:
+    """Parts that no other part covers, in order of number."""
+    live: list[Part] = []
+    for part in sorted(parts, key=lambda part: (part.first, -part.last)):
+        if not live or part.last > live[-1].last:
+            live.append(part)
+    return live
+
+
+def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
+    tables = []
+    for part in parts:
+        with _open(part) as file:
+            present = [name for name in schema.names if name in file.schema_arrow.names]
+            tables.append(_conform(file.read(columns=present), schema))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _open(part: Part) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(part.path)
+    except pa.ArrowInvalid as error:
+        raise SetupError(f"{part.path} is damaged ({error}); restore it from a backup of the dataset") from error
+
+
+def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
+    for part in parts:
+        with _open(part) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP):
+                yield from _conform(pa.Table.from_batches([batch]), schema).to_batches()
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
+    with path.open("wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        held: list[pa.RecordBatch] = []
+        for batch in batches:
+            held.append(batch)
+            if sum(one.num_rows for one in held) >= ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(held, schema), row_group_size=ROW_GROUP)
+                held = []
+        if held:
+            writer.write_table(pa.Table.from_batches(held, schema), row_group_size=ROW_GROUP)
+        if fault:
+            stream.flush()  # the rows are on disk, the footer is not
+            faults.point(fault)

@@ -1,0 +1,84 @@
+"""What stages learned from the set: stored whole before anything is measured, found again on resume.
+
+`fits/<stage>/<fingerprint>/` holds the artefact's files and `fit.json`, which says what the fit was made
+from and its number in order: a fitted stage uses the newest with its own identity, until a refit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from manifests import atomic, faults
+from manifests.errors import SetupError
+from pipelines.engine.fingerprint import fingerprint, identity
+from pipelines.engine.stage import Stage
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A stored artefact."""
+
+    folder: Path
+    fingerprint: str
+    number: int  # in order of making, per stage
+    fitted_on: str  # hash of the set of files
+
+
+def newest(folder: Path, stage: Stage[Any]) -> Fit | None:
+    """The latest fit with this stage's version, measuring parameters and weights, whatever it was made from."""
+    wanted = json.loads(json.dumps(identity(stage), default=str))
+    fits = [fit for fit, made_by in _all(folder) if made_by == wanted]
+    return max(fits, key=lambda fit: fit.number, default=None)
+
+
+def find(folder: Path, wanted: str) -> Fit | None:
+    """The fit with this fingerprint, if it is stored."""
+    return next((fit for fit, _ in _all(folder) if fit.fingerprint == wanted), None)
+
+
+def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: Mapping[str, bytes]) -> Fit:
+    """Store an artefact durably and give it the next number. Call under the stage's lock."""
+    number = max((fit.number for fit, _ in _all(folder)), default=0) + 1
+    name = fingerprint(stage, fitted_on)
+    final = folder / name
+    temporary = atomic.temporary_beside(final)
+    atomic.make_folder(temporary)
+    facts = {
+        **identity(stage),
+        "fitted_on": fitted_on,
+        "images": images,
+        "number": number,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    files = {**files, "fit.json": (json.dumps(facts, indent=2, default=str) + "\n").encode()}
+    for file_name, data in files.items():
+        atomic.write_bytes(temporary / file_name, data)
+    faults.point("fit.before_store")
+    temporary.replace(final)
+    atomic.fsync_folder(folder)
+    return Fit(final, name, number, fitted_on)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what an interrupted store left. Call under the stage's lock."""
+    for leftover in folder.glob(f"{atomic.TEMPORARY}*"):
+        shutil.rmtree(leftover)
+
+
+def _all(folder: Path) -> list[tuple[Fit, dict[str, Any]]]:
+    found = []
+    for path in folder.glob("[0-9a-f]*/fit.json"):
+        try:
+            facts = json.loads(path.read_text())
+            made_by = {name: facts[name] for name in ("stage", "version", "measuring", "weights")}
+            fit = Fit(path.parent, path.parent.name, int(facts["number"]), str(facts["fitted_on"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SetupError(f"{path} is damaged ({error}); remove its folder and filter again with --refit") from error
+        found.append((fit, made_by))
+    return found
