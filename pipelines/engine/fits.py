@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +47,17 @@ def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: M
     name = fingerprint(stage, fitted_on)
     final = folder / name
     temporary = atomic.temporary_beside(final)
-    atomic.make_folder(temporary)
     facts = {
         **identity(stage),
         "fitted_on": fitted_on,
         "images": images,
         "number": number,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     files = {**files, "fit.json": (json.dumps(facts, indent=2, default=str) + "\n").encode()}
+    if final.exists():  # the same set again after others: the same artefact, now the newest
+        atomic.write_bytes(final / "fit.json", files["fit.json"])
+        return Fit(final, name, number, fitted_on)
+    atomic.make_folder(temporary)
     for file_name, data in files.items():
         atomic.write_bytes(temporary / file_name, data)
     faults.point("fit.before_store")

@@ -1,0 +1,1 @@
+"""Hands a subset on: pictures of one size in a folder, with the rights of each beside them."""

@@ -1,0 +1,104 @@
+"""The `lhq` command line: its commands, and how errors end it.
+
+Exit codes: 0 done, 1 failed, 2 misuse, 130 interrupted. Heavy imports happen inside the commands, so that
+`lhq --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+import typer
+
+from lhq_toolkit import __version__
+from lhq_toolkit.commands import crawl, export, filter_, manifest, status
+from manifests.errors import LhqError, MisuseError
+
+DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="lhq",
+    help="Curate landscape photographs for infinite-image generators. A dataset is a folder: crawl into it, filter "
+    "it, look at its status, write its manifest, export a subset.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("crawl")(crawl.crawl)
+app.command("filter")(filter_.filter_)
+app.command("status")(status.status)
+app.command("manifest")(manifest.manifest)
+app.command("export")(export.export)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"lhq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback where something fails (any position)."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `lhq` program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app([one for one in arguments if one != "--debug"], standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return MISUSE
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; what was finished is saved: the same command goes on from there")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the outermost place: everything becomes one line)
+        if debug:
+            traceback.print_exc()
+        _say(_one_line(error))
+        return MISUSE if isinstance(error, MisuseError) else FAILED
+    return code if isinstance(code, int) else DONE
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _one_line(error: Exception) -> str:
+    """What happened and what to do."""
+    if isinstance(error, LhqError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; nothing half-written was kept: free space and run the same command again"
+    if isinstance(error, PermissionError):
+        return f"{error.filename or 'a file'} may not be read or written by this user; check its permissions"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return f"a bug: {type(error).__name__}: {error} (run again with --debug and report what it prints)"
+
+
+def _say(text: str) -> None:
+    print(f"lhq: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""`lhq filter`: measure what is missing, decide, print the funnel."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
+
+
+def filter_(
+    dataset: DatasetPath,
+    tags: Annotated[bool, typer.Option("--tags", help="Reject photos with a tag on the blacklist.")] = False,
+    resolution: Annotated[bool, typer.Option("--resolution", help="Reject photos with a short side too small.")] = False,
+    invariance: Annotated[
+        bool, typer.Option("--invariance", help="Reject photos whose halves tell where in the frame they lie.")
+    ] = False,
+    everything_named: Annotated[bool, typer.Option("--all", help="All of these stages.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="STAGE.NAME=VALUE", help="A threshold or parameter; repeatable.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="STAGE", help="Take a stage out.")] = None,
+    subset: Subset = "curated",
+    refit: Annotated[bool, typer.Option("--refit", help="Fit the named stages anew on the photos there are now.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Measure all photos, also those an earlier stage rejects.")
+    ] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Measure again the images that met an error.")
+    ] = False,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    json_: Json = False,
+) -> int:
+    """Put the named stages into the subset's recipe, measure what is missing, decide and print the funnel.
+
+    Stages that are not named stay as they were. Thresholds given with --set are kept in the recipe; a new
+    threshold decides again and measures nothing.
+    """
+    from lhq_toolkit import show
+    from manifests.dataset import Dataset
+    from pipelines import filter as pipeline
+    from pipelines.engine.pool import open_pool
+    from pipelines.filters import STAGES
+
+    named = {"tags": tags, "resolution": resolution, "invariance": invariance}
+    request = pipeline.Request(
+        subset=subset,
+        stages=tuple(name for name in STAGES if everything_named or named[name]),
+        settings=pipeline.parse_settings(set_ or []),
+        drop=tuple(drop or ()),
+        refit=refit,
+        everything=everything,
+        retry_errors=retry_errors,
+    )
+    opened = Dataset.open(dataset)
+    with open_pool(workers, ray_address) as pool:
+        filtered = pipeline.run(opened, request, pool)
+    if json_:
+        print(json.dumps({"subset": subset, "measured": show.measured(filtered), **show.status(filtered.funnel)}))
+    else:
+        print(show.funnel(filtered.funnel, subset, filtered.recipe))
+        print(show.measured_text(filtered))
+    return 0

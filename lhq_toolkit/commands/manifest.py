@@ -1,0 +1,37 @@
+"""`lhq manifest`: the whole dataset as one flat table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lhq_toolkit.commands.options import DatasetPath, Json, Subset
+
+
+def manifest(
+    dataset: DatasetPath,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.parquet", help="Where to write it.")],
+    subset: Subset = "curated",
+    json_: Json = False,
+) -> int:
+    """Write one Parquet table: every photo, its queries, rights and file, each stage's value, keep and reason."""
+    from manifests.dataset import Dataset
+    from manifests.errors import MisuseError
+    from pipelines import manifest as pipeline
+    from pipelines.filter import existing
+
+    if output.suffix != ".parquet":
+        raise MisuseError(f"-o {output}: the manifest is a Parquet file; give a name that ends in .parquet")
+    if not output.parent.is_dir():
+        raise MisuseError(f"-o {output}: there is no folder {output.parent}")
+    opened = Dataset.open(dataset)
+    rows = pipeline.write(opened, existing(opened, subset), output)
+    kept = sum(rows["keep"].to_pylist())
+    if json_:
+        print(json.dumps({"file": str(output), "photos": rows.num_rows, "kept": kept, "columns": rows.column_names}))
+    else:
+        print(f"{output}: {rows.num_rows:,} photos, {kept:,} of them in {subset!r}, {rows.num_columns} columns")
+    return 0

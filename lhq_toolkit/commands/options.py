@@ -1,0 +1,17 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DatasetPath = Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, show_default="one per core", help="Parallel workers; 0: work in this process."),
+]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Use the Ray cluster at this address.")]
+Subset = Annotated[str, typer.Option("--subset", help="Which subset's recipe.")]

@@ -1,0 +1,94 @@
+"""How the funnel is shown: as text for a person, as JSON for a program."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from manifests import schema
+from manifests.recipes import Recipe
+from pipelines.filter import Filtered
+from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel, Outcome
+
+REASONS_SHOWN = 4
+
+
+def status(funnel: Funnel) -> dict[str, Any]:
+    """The JSON of `lhq status`."""
+    statuses = funnel.photos["file_status"].to_pylist()
+    return {
+        "photos": funnel.photos.num_rows,
+        "files": {
+            "ok": statuses.count(schema.OK),
+            "failed": statuses.count(schema.FAILED) + statuses.count(schema.GIVEN_UP),
+        },
+        "stages": {
+            outcome.stage: {
+                "kept": outcome.count(KEPT),
+                "rejected": outcome.count(REJECTED),
+                "errors": outcome.count(ERROR),
+                "pending": outcome.count(PENDING),
+                "reasons": outcome.reasons(),
+            }
+            for outcome in funnel.outcomes
+        },
+        "reviewed": 0,
+        "curated": int(funnel.members.sum()),
+    }
+
+
+def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
+    """The funnel as lines of text."""
+    facts = status(funnel)
+    lines = [
+        f"{'stage':<12}{'reached':>10}{'kept':>10}{'rejected':>10}{'errors':>8}{'pending':>9}   why not",
+        f"{'crawl':<12}{facts['photos']:>10,}{facts['files']['ok']:>10,}{facts['files']['failed']:>10,}",
+    ]
+    for outcome in funnel.outcomes:
+        counts = [outcome.count(state) for state in (KEPT, REJECTED, ERROR, PENDING)]
+        reached = int((outcome.state != NOT_REACHED).sum())
+        lines.append(
+            f"{outcome.stage:<12}{reached:>10,}{counts[0]:>10,}{counts[1]:>10,}{counts[2]:>8,}{counts[3]:>9,}"
+            f"   {_reasons(outcome)}".rstrip()
+        )
+    lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
+    return "\n".join(lines + _settings(recipe))
+
+
+def _reasons(outcome: Outcome) -> str:
+    reasons = list(outcome.reasons().items())
+    text = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:REASONS_SHOWN])
+    more = sum(count for _, count in reasons[REASONS_SHOWN:])
+    return f"{text}, {len(reasons) - REASONS_SHOWN} more reasons ({more:,})" if more else text
+
+
+def _settings(recipe: Recipe) -> list[str]:
+    """The thresholds that were used, a line per stage."""
+    return [
+        f"  {step.stage}: " + ", ".join(f"{name}={value}" for name, value in step.settings.items() if value is not None)
+        for step in recipe.steps
+        if any(value is not None for value in step.settings.values())
+    ]
+
+
+def measured(filtered: Filtered) -> dict[str, Any]:
+    """What each image stage measured in this run, with its throughput."""
+    return {
+        stage: {**dataclasses.asdict(one), "images_per_second": round(one.images / one.seconds, 2) if one.seconds else None}
+        for stage, one in filtered.measured.items()
+    }
+
+
+def measured_text(filtered: Filtered) -> str:
+    """A line per image stage."""
+    lines = []
+    for stage, one in filtered.measured.items():
+        if one.fingerprint is None:
+            lines.append(f"{stage}: not fitted, too few photos")
+            continue
+        fitted = "fitted anew, " if one.fitted else ""
+        rate = f" at {one.images / one.seconds:,.1f}/s" if one.images and one.seconds else ""
+        errors = f", {one.errors:,} with errors" if one.errors else ""
+        lines.append(f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})")
+    return "\n".join(lines) or "nothing to measure: these stages only decide"
+

@@ -1,0 +1,175 @@
+"""Brings one image stage up to date: finds or makes its fit, measures what is missing, commits as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests import faults, schema
+from manifests.dataset import Dataset, stage_lock
+from manifests.decode import decode
+from manifests.errors import InputError
+from manifests.locks import Lock
+from manifests.tables import Table, latest, not_in
+from pipelines.engine import fits, threads
+from pipelines.engine.fingerprint import fingerprint, hash_of_set
+from pipelines.engine.pool import Batch, Pool
+from pipelines.engine.progress import Progress
+from pipelines.engine.stage import RGB, FitInput, Stage
+
+ImageItem = tuple[str, str]  # sha256, path relative to the dataset
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run of one stage did. `fingerprint` is None where the set is too small to fit."""
+
+    fingerprint: str | None
+    fitted: bool  # a fit was made in this run
+    images: int  # measured in this run
+    errors: int  # of these, rows that say what is wrong with the image
+    seconds: float
+
+
+def measurements(dataset: Dataset, stage: Stage[Any], wanted: str) -> pa.Table:
+    """The latest row of each file measured under the fingerprint `wanted`."""
+    rows = dataset.measurements_table(stage.name, stage.columns).read()
+    return latest(rows.filter(pc.equal(rows["fingerprint"], wanted)), "sha256")
+
+
+def distinct_images(view: pa.Table) -> pa.Table:
+    """Columns sha256 and path, one row per file, sorted: photos with the same bytes share one."""
+    return latest(view.select(["sha256", "path"]), "sha256").sort_by("sha256")
+
+
+def bring_up_to_date(
+    dataset: Dataset, stage: Stage[Any], reached: pa.Table, pool: Pool, *, refit: bool = False, retry_errors: bool = False
+) -> Measured:
+    """Measure the stage for the photos in `reached` (with sha256 and path) that lack it.
+
+    Whatever is measured already is left; a fitted stage uses its newest fit unless `refit`.
+    """
+    table = dataset.measurements_table(stage.name, stage.columns)
+    with dataset.lock(stage_lock(stage.name), [table]) as lock:
+        images = distinct_images(reached)
+        fit, fitted = None, False
+        if stage.fit_needs is not None:
+            fit, fitted = _fit(dataset, stage, images, refit)
+            if fit is None:
+                return Measured(None, False, 0, 0, 0.0)
+        wanted = fit.fingerprint if fit else fingerprint(stage, None)
+        return _measure(dataset, stage, fit, wanted, images, pool, lock, table, retry_errors, fitted)
+
+
+def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> tuple[fits.Fit | None, bool]:
+    folder = dataset.fits_folder(stage.name)
+    fits.sweep(folder)
+    stored = fits.newest(folder, stage)
+    if stored is not None and not refit:
+        return stored, False
+    if images.num_rows < (stage.fit_needs or 0):
+        return None, False
+    fitted_on = hash_of_set(images["sha256"].to_pylist())
+    threads.fix(threads.cores())
+    reader = _Reader(dataset.root, dict(zip(images["sha256"].to_pylist(), images["path"].to_pylist(), strict=True)), stage)
+    with Progress(f"{stage.name}: fit", None, "steps") as progress:
+        learn_from = FitInput(list(reader.paths), reader)
+        files = stage.fit(learn_from, lambda done, _total: progress.advance(done - progress.done))
+    return fits.store(folder, stage, fitted_on, images.num_rows, files), True
+
+
+def _measure(
+    dataset: Dataset,
+    stage: Stage[Any],
+    fit: fits.Fit | None,
+    wanted: str,
+    images: pa.Table,
+    pool: Pool,
+    lock: Lock,
+    table: Table,
+    retry_errors: bool,
+    fitted: bool,
+) -> Measured:
+    known = measurements(dataset, stage, wanted)
+    if retry_errors:
+        known = known.filter(pc.is_null(known["error"]))
+    todo = not_in(images, "sha256", known["sha256"])
+    items: list[ImageItem] = list(zip(todo["sha256"].to_pylist(), todo["path"].to_pylist(), strict=True))
+    worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
+    errors = 0
+    with Progress(stage.name, len(items), "images") as progress:
+
+        def commit(batch: Batch) -> None:
+            nonlocal errors
+            faults.point("measure.returned")
+            lock.check()
+            table.append(batch.rows)
+            errors += batch.rows.num_rows - batch.rows["error"].null_count
+            progress.advance(batch.done)
+
+        pool.run(worker, items, stage.resources.batch_size, commit, stage.resources.gpus)
+        return Measured(wanted, fitted, len(items), errors, progress.seconds)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Decodes a stored image at the scale the stage declares."""
+
+    root: Path
+    paths: Mapping[str, str]  # sha256 -> path relative to the dataset
+    stage: Stage[Any]
+
+    def __call__(self, sha256: str) -> RGB:
+        return read_image(self.root, self.paths[sha256], self.stage.min_side)
+
+
+def read_image(root: Path, path: str, min_side: int | None) -> RGB:
+    """Decode a stored image; InputError where its file is missing or damaged."""
+    try:
+        data = (root / path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("its file is missing from the image store") from error
+    return decode(data, min_side)
+
+
+@dataclass
+class StageWorker:
+    """Decodes images and measures them; what is wrong with one becomes the `error` of its row."""
+
+    root: Path
+    stage: Stage[Any]
+    artefact: Path | None
+    fingerprint: str
+    _schema: pa.Schema = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._schema = schema.measurement_schema(self.stage.columns)
+
+    def setup(self) -> None:
+        self.stage.setup(self.artefact)
+
+    def run(self, items: Sequence[ImageItem]) -> Batch:
+        good: list[str] = []
+        images: list[RGB] = []
+        rows: list[dict[str, Any]] = []
+        for sha256, path in items:
+            try:
+                images.append(read_image(self.root, path, self.stage.min_side))
+                good.append(sha256)
+            except InputError as error:
+                rows.append({"sha256": sha256, "fingerprint": self.fingerprint, "error": str(error)})
+        rows.extend(self._measured(good, images))
+        return Batch(pa.Table.from_pylist(rows, schema=self._schema), len(items))
+
+    def _measured(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Iterator[dict[str, Any]]:
+        if not sha256s:
+            return
+        columns = self.stage.measure(sha256s, images)
+        for at, sha256 in enumerate(sha256s):
+            values = {name: columns[name][at] for name in self.stage.columns}
+            yield {"sha256": sha256, "fingerprint": self.fingerprint, "error": None, **values}

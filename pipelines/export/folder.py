@@ -1,0 +1,163 @@
+"""`lhq export --format folder`: one PNG per photo of a subset, resumable, never over somebody else's files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from manifests import atomic, faults
+from manifests.dataset import Dataset
+from manifests.errors import InputError, SetupError
+from manifests.recipes import Recipe
+from pipelines.engine.measure import read_image
+from pipelines.engine.pool import Batch, Pool
+from pipelines.engine.progress import Progress
+from pipelines.export import picture, rights
+from pipelines.funnel import Funnel, walk
+
+BATCH = 64
+STATE = "export.json"  # in OUT: what this export is; written first
+LOCK = "exports"
+
+_DONE = pa.schema([("photo_id", pa.string()), ("file", pa.string()), ("sha256", pa.string()), ("error", pa.string()), ("enlarged", pa.bool_())])
+
+ExportItem = tuple[str, str, str]  # photo_id, path in the dataset, file in the export
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did."""
+
+    out: Path
+    pictures: int  # in the export now
+    made: int  # in this run
+    enlarged: int  # of these, smaller than the resolution
+    errors: Mapping[str, str]  # photo_id -> why it could not be decoded
+    subset_hash: str
+
+
+def run(dataset: Dataset, recipe: Recipe, out: Path, resolution: int, pool: Pool, toolkit: str) -> Exported:
+    """Export the subset of `recipe`; the same command again goes on, or ends at once when all is there."""
+    funnel = walk(dataset, recipe)
+    members = _members(funnel)
+    if not members:
+        raise SetupError(f"subset {recipe.name!r} is empty: nothing to export; see: lhq status {dataset.root}")
+    facts = {
+        "dataset": json.loads((dataset.root / "dataset.json").read_text())["name"],
+        "subset": recipe.name,
+        "subset_hash": funnel.subset_hash(),
+        "format": "folder",
+        "resolution": resolution,
+        "toolkit": toolkit,
+    }
+    _prepare(out, facts)
+    made, enlarged, errors = _make(dataset, members, out, resolution, pool)
+    kept = [row for row in members if row["photo_id"] not in errors]
+    _write_beside(out, facts, kept)
+    _note(dataset, {**facts, "out": str(out.resolve()), "pictures": len(kept)})
+    return Exported(out, len(kept), made, enlarged, errors, str(facts["subset_hash"]))
+
+
+def _members(funnel: Funnel) -> list[dict[str, Any]]:
+    """Photos of the subset sorted by id, each with the file name it gets."""
+    rows = funnel.photos.filter(pa.array(funnel.members)).sort_by("photo_id").to_pylist()
+    return [{**row, "file": f"images/{at:07d}.png"} for at, row in enumerate(rows)]
+
+
+def _prepare(out: Path, facts: Mapping[str, Any]) -> None:
+    """Claim the folder for this export, or go on with it; refuse a folder that holds anything else."""
+    state = out / STATE
+    if state.is_file():
+        if json.loads(state.read_text()) != facts:
+            raise SetupError(f"{out} holds another export ({state} says which); choose a new folder or remove that one")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SetupError(f"{out} is not empty; an export goes into a new or empty folder")
+    atomic.make_folder(out)
+    atomic.write_bytes(state, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _make(
+    dataset: Dataset, members: Sequence[Mapping[str, Any]], out: Path, resolution: int, pool: Pool
+) -> tuple[int, int, dict[str, str]]:
+    atomic.make_folder(out / "images")
+    atomic.sweep_temporaries(out / "images")
+    items: list[ExportItem] = [
+        (row["photo_id"], row["path"], row["file"]) for row in members if not (out / row["file"]).exists()
+    ]
+    enlarged, errors = 0, {}
+    with Progress("export", len(items)) as progress:
+
+        def commit(batch: Batch) -> None:
+            nonlocal enlarged
+            faults.point("export.placed")
+            for row in batch.rows.to_pylist():
+                enlarged += bool(row["enlarged"])
+                if row["error"] is not None:
+                    errors[row["photo_id"]] = row["error"]
+            progress.advance(batch.done)
+
+        pool.run(ExportWorker(dataset.root, out.resolve(), resolution), items, BATCH, commit)
+    return len(items) - len(errors), enlarged, errors
+
+
+@dataclass(frozen=True)
+class ExportWorker:
+    """Decodes, crops, resizes and writes pictures; each appears whole or not at all."""
+
+    root: Path
+    out: Path
+    resolution: int
+
+    def setup(self) -> None:
+        pass
+
+    def run(self, items: Sequence[ExportItem]) -> Batch:
+        rows = [self._one(photo_id, path, file) for photo_id, path, file in items]
+        atomic.fsync_folder(self.out / "images")
+        return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(items))
+
+    def _one(self, photo_id: str, path: str, file: str) -> dict[str, Any]:
+        try:
+            image = read_image(self.root, path, None)
+        except InputError as error:
+            return {"photo_id": photo_id, "file": file, "error": str(error)}
+        final = self.out / file
+        temporary = atomic.temporary_beside(final)
+        data = picture.png(picture.square(image, self.resolution))
+        temporary.write_bytes(data)
+        atomic.fsync_file(temporary)
+        temporary.replace(final)
+        return {"photo_id": photo_id, "file": file, "enlarged": min(image.shape[:2]) < self.resolution}
+
+
+def _write_beside(out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Attribution, card and sums; the sums come last, so their presence says that the export is whole."""
+    atomic.write_bytes(out / "ATTRIBUTION.csv", rights.attribution_csv(rows))
+    atomic.write_bytes(out / "README.md", rights.card(facts, rows))
+    names = sorted(["ATTRIBUTION.csv", "README.md", STATE, *(row["file"] for row in rows)])
+    sums = "".join(f"{_sha256(out / name)}  {name}\n" for name in names)
+    atomic.write_bytes(out / "SHA256SUMS", sums.encode())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _note(dataset: Dataset, facts: Mapping[str, Any]) -> None:
+    """Add a line to the dataset's exports.jsonl, unless it says the same already."""
+    path = dataset.root / "exports.jsonl"
+    with dataset.lock(LOCK, wait_seconds=30.0):
+        before = path.read_text() if path.exists() else ""
+        known = [{key: value for key, value in json.loads(line).items() if key != "at"} for line in before.splitlines()]
+        if dict(facts) not in known:
+            line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **facts})
+            atomic.write_bytes(path, f"{before}{line}\n".encode())

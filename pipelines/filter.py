@@ -1,0 +1,146 @@
+"""`lhq filter`: puts stages into a subset's recipe, measures what is missing, decides, and keeps the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from manifests import recipes
+from manifests.dataset import RECIPES_LOCK, Dataset
+from manifests.errors import MisuseError
+from manifests.recipes import Recipe, Step
+from pipelines.engine.measure import Measured, bring_up_to_date
+from pipelines.engine.pool import Pool
+from pipelines.filters import STAGES, make_stage
+from pipelines.funnel import Funnel
+
+RECIPE_LOCK_SECONDS = 30.0  # a recipe is read and replaced in milliseconds
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks of a subset's recipe."""
+
+    subset: str = recipes.DEFAULT
+    stages: tuple[str, ...] = ()  # to add, or to bring up to date
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # stage -> name -> text
+    drop: tuple[str, ...] = ()
+    refit: bool = False
+    everything: bool = False  # measure all photos, not only those that reach the stage
+    retry_errors: bool = False
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """The funnel as it is now, and what each image stage measured in this run."""
+
+    recipe: Recipe
+    funnel: Funnel
+    measured: Mapping[str, Measured]
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`stage.name=value` texts by stage."""
+    settings: dict[str, dict[str, str]] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        stage, dot, name = path.partition(".")
+        if not (equals and dot and stage and name):
+            raise MisuseError(f"--set {text}: write it as stage.name=value, such as resolution.min_side=256")
+        if stage not in STAGES:
+            raise MisuseError(f"--set {text}: no stage is called {stage!r}; there are: {', '.join(STAGES)}")
+        settings.setdefault(stage, {})[name] = value
+    return settings
+
+
+def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
+    """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
+    recipe = _asked_for(dataset, request)
+    funnel = Funnel(dataset)
+    measured: dict[str, Measured] = {}
+    for step in recipe.steps:
+        stage = make_stage(step.stage, step.settings)
+        mark = step.fingerprint
+        if stage.min_side is not None:
+            reached = funnel.ok_file if request.everything else funnel.reaching(stage)
+            measured[stage.name] = bring_up_to_date(
+                dataset,
+                stage,
+                funnel.photos.filter(pa.array(reached)),
+                pool,
+                refit=request.refit and stage.name in request.stages,
+                retry_errors=request.retry_errors,
+            )
+            mark = measured[stage.name].fingerprint
+            recipe = _record(dataset, recipe, replace(step, fingerprint=mark))
+        funnel.decide(stage, mark)
+    return Filtered(recipe, funnel, measured)
+
+
+def _asked_for(dataset: Dataset, request: Request) -> Recipe:
+    """The subset's recipe with the request's changes, saved before anything is measured."""
+    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+        before = recipes.load(dataset.root, request.subset)
+        recipe = changed(before or _new(dataset, request), request)
+        recipes.save(dataset.root, recipe)
+    return recipe
+
+
+def _new(dataset: Dataset, request: Request) -> Recipe:
+    """A new subset starts empty, or as a copy of `curated` where no stage is named."""
+    if request.stages or request.subset == recipes.DEFAULT:
+        return Recipe(request.subset)
+    curated = recipes.load(dataset.root, recipes.DEFAULT)
+    if curated is None:
+        raise MisuseError(f"subset {request.subset!r} is new and there is no 'curated' to copy: name its stages")
+    return replace(curated, name=request.subset)
+
+
+def changed(recipe: Recipe, request: Request) -> Recipe:
+    """The recipe after adding, setting and dropping; MisuseError where the request does not fit it."""
+    for stage in request.drop:
+        if recipe.step(stage) is None:
+            raise MisuseError(f"--drop {stage}: it is not in the recipe of {recipe.name!r}")
+    if overlap := sorted(set(request.drop) & set(request.stages)):
+        raise MisuseError(f"{overlap[0]} is both named and dropped: choose one")
+    named = {step.stage for step in recipe.steps} - set(request.drop) | set(request.stages)
+    for stage in request.settings:
+        if stage not in named:
+            raise MisuseError(f"--set {stage}...: it is not in the recipe of {recipe.name!r}; add it with --{stage}")
+    steps = [_step(recipe, stage, request.settings.get(stage, {})) for stage in STAGES if stage in named]
+    if not steps and not request.drop:
+        raise MisuseError(f"the recipe of {recipe.name!r} is empty: name stages, such as --tags --resolution, or --all")
+    return replace(recipe, steps=tuple(steps))
+
+
+def _step(recipe: Recipe, name: str, settings: Mapping[str, str]) -> Step:
+    """The step with new settings; its fingerprint stays while the measuring parameters do."""
+    old = recipe.step(name)
+    stage = make_stage(name, {**(old.settings if old else {}), **settings})
+    whole = stage.settings.model_dump(mode="json")
+    if old is not None and make_stage(name, old.settings).settings.measuring() == stage.settings.measuring():
+        return Step(name, whole, old.fingerprint)
+    return Step(name, whole)
+
+
+def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:
+    """Note the fingerprint a stage is measured with; a recipe changed meanwhile by another command keeps its change."""
+    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+        now = recipes.load(dataset.root, recipe.name) or recipe
+        there = now.step(step.stage)
+        if there is not None and dict(there.settings) == dict(step.settings):
+            recipes.save(dataset.root, now.with_step(step))
+    return recipe.with_step(step)
+
+
+def existing(dataset: Dataset, subset: str) -> Recipe:
+    """The recipe of a subset; before any filter `curated` is the empty recipe, every photo with an ok file."""
+    recipe = recipes.load(dataset.root, subset)
+    if recipe is None and subset == recipes.DEFAULT:
+        return Recipe(subset)
+    if recipe is None:
+        there = ", ".join(recipes.names(dataset.root)) or "none yet"
+        raise MisuseError(f"no subset is called {subset!r} in {dataset.root}; there are: {there}")
+    return recipe

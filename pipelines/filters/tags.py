@@ -1,0 +1,62 @@
+"""The tags stage: rejects a photo that carries a blacklisted tag."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.tags import BLACKLIST, read_list
+from pipelines.engine.stage import Stage, StageSettings, Verdicts
+
+
+class TagsSettings(StageSettings):
+    """Which list the tags are held against."""
+
+    blacklist: Path | None = None  # None: the list shipped in manifests/
+
+
+class Tags(Stage[TagsSettings]):
+    """Rejects a photo when one of its normalised tags equals a tag of the list; without tags it passes.
+
+    The value is the number of its tags on the list. Raises SetupError, at construction, for a bad list file.
+    """
+
+    name = "tags"
+    version = 1
+    summary = "reject photos tagged as something other than a landscape"
+    settings_type = TagsSettings
+
+    def __init__(self, settings: TagsSettings) -> None:
+        super().__init__(settings)
+        self._blacklist = sorted(read_list(settings.blacklist or BLACKLIST))
+
+    def weights_hash(self) -> str:
+        """Hash of the list's tags: other tags give other verdicts, under the same settings."""
+        return hashlib.sha256("\n".join(self._blacklist).encode()).hexdigest()
+
+    def decide(self, view: pa.Table) -> Verdicts:
+        """Verdicts from the column `tags` (lists of normalised tags); the reason names the first hit."""
+        hits = np.zeros(view.num_rows)
+        first = np.full(view.num_rows, len(self._blacklist))  # position in the list; its length: no hit
+        start = 0
+        for chunk in view.column("tags").chunks:
+            rows, positions = self._hits(chunk)
+            hits[start : start + len(chunk)] = np.bincount(rows, minlength=len(chunk))
+            hit_rows, where = np.unique(rows, return_index=True)
+            first[start + hit_rows] = positions[where]
+            start += len(chunk)
+        reasons = np.array([*(f"tag: {tag}" for tag in self._blacklist), None], dtype=object)
+        return Verdicts(keep=(hits == 0).tolist(), reason=reasons[first].tolist(), value=hits.tolist())
+
+    def _hits(self, tags: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+        """Of every tag on the list: its row, and its position in the list, in the order of rows and tags."""
+        flat = pc.list_flatten(tags)
+        positions = pc.index_in(flat, value_set=pa.array(self._blacklist, type=flat.type))
+        hit = pc.is_valid(positions).to_numpy(zero_copy_only=False)
+        lengths = pc.fill_null(pc.list_value_length(tags), 0).to_numpy()
+        rows = np.repeat(np.arange(len(tags)), lengths)[hit]
+        return rows, pc.drop_null(positions).to_numpy()

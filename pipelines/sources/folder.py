@@ -1,0 +1,163 @@
+"""The `folder` source: every file with an image extension below a folder is a photo."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import InputError, MisuseError, SetupError, TransientError
+from manifests.probe import MAX_BYTES
+from manifests.records import Photo
+from pipelines.sources import metadata as metadata_file
+from pipelines.sources.base import Fetched, Found, StoredFile
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .avif .heic .heif .jp2 .jxl".split()
+)
+PAGE = 1024
+_CLOCK_SLACK = 2.0  # seconds a file server's clock may be off ours
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Photos below `root`, named `folder:<label>/<relative path>`; made by `scan`."""
+
+    root: Path
+    label: str
+    files: Sequence[str]  # relative to root, with forward slashes, sorted
+    left: Mapping[str, int]  # files left aside, by extension
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # metadata by file
+    rows_unused: int = 0
+    name: str = "folder"
+
+    @staticmethod
+    def scan(root: Path, label: str | None = None, metadata: Path | None = None, leave: Path | None = None) -> Folder:
+        """List the folder and match its metadata; SetupError where there is nothing to take. `leave` is not entered."""
+        if not root.is_dir():
+            raise MisuseError(f"--path {root}: there is no such folder")
+        label = label or root.resolve().name
+        if "/" in label or not label.isprintable():
+            raise MisuseError(f"--label {label!r}: use printable characters and no '/'")
+        files, left = _list(root, leave)
+        if not files:
+            others = ", ".join(f"{count} {kind}" for kind, count in left.items()) or "it is empty"
+            raise SetupError(f"no image files under {root} ({others}); give a folder that holds photographs with --path")
+        if metadata is None:
+            return Folder(root, label, files, left)
+        table = metadata_file.read(metadata)
+        rows = table.matched(root, files)
+        return Folder(root, label, files, left, rows, len(table.rows) - len(rows))
+
+    def photo_id(self, file: str) -> str:
+        """The id of a file given relative to the root."""
+        return f"folder:{self.label}/{file}"
+
+    def check(self, stored: Mapping[str, StoredFile]) -> None:
+        """Refuse a file whose bytes are not those stored under its id."""
+        other = [file for file in self.files if self._differs(file, stored.get(self.photo_id(file)))]
+        if other:
+            shown = ", ".join(self.photo_id(file) for file in other[:3]) + (", ..." if len(other) > 3 else "")
+            raise SetupError(
+                f"{len(other)} file(s) under {self.root} have other bytes than the dataset holds under the same id "
+                f"({shown}); nothing was changed: use another --label for another set of photos"
+            )
+
+    def _differs(self, file: str, stored: StoredFile | None) -> bool:
+        if stored is None:
+            return False
+        path = self.root / file
+        try:
+            facts = path.stat()
+            if facts.st_size == stored.bytes and facts.st_ctime + _CLOCK_SLACK < stored.fetched_at:
+                return False  # untouched since it was read: no need to read it again
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest() != stored.sha256
+        except OSError:
+            return False  # unreadable now; what is stored stays
+
+    def pages(self) -> Iterator[Sequence[Found]]:
+        now = datetime.now(UTC)
+        for start in range(0, len(self.files), PAGE):
+            files = self.files[start : start + PAGE]
+            yield [Found(self._photo(file, now), self.label, start + at) for at, file in enumerate(files)]
+
+    def _photo(self, file: str, now: datetime) -> Photo:
+        return Photo(
+            photo_id=self.photo_id(file),
+            source=self.name,
+            source_id=f"{self.label}/{file}",
+            seen_at=now,
+            **self.rows.get(file, {}),
+        )
+
+    def notes(self) -> Sequence[str]:
+        lines = []
+        if self.left:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.left.items())
+            lines.append(f"{sum(self.left.values()):,} other files left under {self.root} ({kinds})")
+        if self.rows_unused:
+            lines.append(f"{self.rows_unused:,} metadata rows matched no file under {self.root}")
+        if self.rows and (without := len(self.files) - len(self.rows)):
+            lines.append(f"{without:,} photos under {self.root} have no metadata row")
+        return lines
+
+    def fetcher(self) -> FolderFetcher:
+        return FolderFetcher(self.root.resolve(), len(self.photo_id("")))
+
+
+@dataclass(frozen=True)
+class FolderFetcher:
+    """Reads files below `root`; the first `prefix` characters of a photo id are its source and label."""
+
+    root: Path
+    prefix: int
+
+    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:  # noqa: ARG002 (files have no URL)
+        path = self.root / photo_id[self.prefix :]
+        try:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError("not a regular file")
+            if facts.st_size > MAX_BYTES:
+                raise InputError(f"larger than {MAX_BYTES // 1_000_000} MB")
+            return Fetched(path.read_bytes())
+        except FileNotFoundError as error:
+            raise InputError("the file is gone from its folder") from error
+        except PermissionError as error:
+            raise InputError("the file may not be read") from error
+        except OSError as error:
+            raise TransientError(f"reading failed: {error.strerror}") from error
+
+
+def _list(root: Path, leave: Path | None) -> tuple[list[str], dict[str, int]]:
+    files, left = [], Counter[str]()
+    left_out = leave.resolve() if leave is not None else None
+    for folder, inner, names in os.walk(root, onerror=_raise):
+        inner[:] = [name for name in inner if left_out is None or (Path(folder) / name).resolve() != left_out]
+        for name in names:
+            extension = Path(name).suffix.lower()
+            if extension in EXTENSIONS and _is_text(folder) and _is_text(name):
+                files.append((Path(folder) / name).relative_to(root).as_posix())
+            else:
+                left[extension if _is_text(extension) and extension else "without extension"] += 1
+    return sorted(files), dict(left.most_common())
+
+
+def _raise(error: OSError) -> None:
+    raise SetupError(f"cannot list {error.filename}: {error.strerror}") from error
+
+
+def _is_text(name: str) -> bool:
+    """False for a name that is not UTF-8, which no table could hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

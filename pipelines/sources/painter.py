@@ -1,0 +1,102 @@
+"""Paints a synthetic landscape: `describe` says what it is, `paint` makes its pixels.
+
+Both are pure functions of (seed, index). But for a centred subject nothing tells the left of a scene from
+its middle or right: every lattice of noise starts at a random phase, whatever stands somewhere stands
+anywhere across the frame and beyond, light falls from either side, and nothing converges on a vanishing point.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.sources.painting.canvas import RIM, Canvas
+from pipelines.sources.painting.light import light_of
+from pipelines.sources.painting.places import Stand, paint_place
+from pipelines.sources.painting.scene import SUBJECTS, Scene, describe
+from pipelines.sources.painting.sky import paint_sky
+from pipelines.sources.painting.subjects import place_subject
+from pipelines.sources.painting.weather import weather
+
+__all__ = ["Scene", "describe", "paint"]
+
+_SKYLINE: dict[str, tuple[float, float]] = {  # range of the horizon, fraction of the height
+    "mountain lake": (0.52, 0.62),
+    "mountain range": (0.56, 0.66),
+    "misty mountains": (0.42, 0.58),
+    "sea": (0.42, 0.62),
+    "forest": (0.38, 0.5),
+    "meadow": (0.46, 0.6),
+    "rolling hills": (0.42, 0.55),
+    "desert dunes": (0.42, 0.58),
+    "canyon": (0.5, 0.62),
+    "snowfield": (0.48, 0.6),
+    "night sky": (0.6, 0.72),
+}
+
+
+def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
+    """The pixels [height, width, 3] of the scene that `describe(seed, index)` describes."""
+    scene = describe(seed, index)
+    rng = np.random.default_rng([seed, index, 1])
+    height, width = scene.height + 2 * RIM, scene.width + 2 * RIM
+    unit = min(scene.height, scene.width) / 300
+    horizon = RIM + float(rng.uniform(*_SKYLINE[scene.kind])) * scene.height
+    canvas = Canvas(
+        rng=rng,
+        pixels=np.empty((height, width, 3), np.float32),
+        light=light_of(rng, scene.time, width, horizon, height),
+        unit=unit,
+        season=scene.season,
+        side=1 if rng.random() < 0.5 else -1,
+    )
+    paint_sky(canvas, horizon)
+    stand = paint_place(canvas, scene.kind, horizon, scene.subject_kind is not None)
+    canvas.stroke(5.6 * unit, 2.4 * unit, 0.02)
+    _bystanders(canvas, scene, stand)
+    if scene.subject_kind is not None:
+        _centre(canvas, scene, scene.subject_kind)
+    weather(canvas, scene.weather, horizon)
+    return _finish(canvas)
+
+
+def _bystanders(canvas: Canvas, scene: Scene, stand: Stand) -> None:
+    """Small things anywhere on the ground, mostly trees and rocks; the far ones first."""
+    rng = canvas.rng
+    draw = rng.random()
+    kinds = ["tree", "conifer"] if stand.trees else ["stone"]
+    count = int(rng.integers(1, 6)) if draw < 0.45 else 0
+    x = rng.uniform(-0.1 * canvas.width, 1.1 * canvas.width, count)
+    down = np.sort(rng.random(count) ** 1.5)
+    kind = kinds[int(rng.integers(len(kinds)))]
+    if rng.random() < 0.15:
+        kind = SUBJECTS[int(rng.integers(len(SUBJECTS)))]
+        x, down = x[:1], down[:1]
+    for at, t in zip(x.tolist(), down.tolist(), strict=True):
+        top = float(stand.top[int(np.clip(at, 0, canvas.width - 1))])
+        y = top + (canvas.height - RIM - top) * t * 0.8 + 2
+        tall = canvas.height * (0.09 + 0.22 * t) * rng.uniform(0.6, 1.2)
+        broad = tall * {"tree": 0.85, "conifer": 0.5, "hut": 1.1, "arch": 1.2, "stone": 0.8}.get(kind, 0.55)
+        if kind == "balloon":
+            y = rng.uniform(0.2, 0.55) * canvas.height
+        place_subject(canvas, kind, (at, y), (broad, tall), stand.far + 0.15 * (1 - t))
+
+
+def _centre(canvas: Canvas, scene: Scene, kind: str) -> None:
+    """The one big subject, its middle on the middle of the frame."""
+    broad, tall = scene.subject_size[0] * scene.width, scene.subject_size[1] * scene.height
+    foot = RIM + scene.height * (0.97 - 0.05 * canvas.rng.random())
+    if kind == "balloon":
+        foot = min(foot, RIM + tall + scene.height * canvas.rng.uniform(0.03, 0.12))
+    place_subject(canvas, kind, (canvas.width / 2, foot), (broad, tall), 0.02)
+
+
+def _finish(canvas: Canvas) -> npt.NDArray[np.uint8]:
+    """Small dabs, the weave of the cloth, a little contrast; the rim is cut off."""
+    canvas.stroke(2.8 * canvas.unit, 1.5 * canvas.unit, 0.012)
+    picture = canvas.pixels[RIM:-RIM, RIM:-RIM]
+    weave = canvas.grain(0.5, 0.5)[RIM:-RIM, RIM:-RIM]
+    picture = picture * (1 + np.float32(0.012) * weave)[..., None]
+    picture = np.clip(picture, 0, 1)
+    picture = picture + np.float32(0.22) * (picture - np.float32(0.45)) * picture * (1 - picture) * 2
+    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""How the synthetic landscapes are described and painted; `pipelines.sources.painter` is the front door."""

@@ -1,0 +1,105 @@
+"""The canvas: pixels under the brush, with a rim that is cut off, and the ways paint gets onto it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.sources.painting.light import Light
+from pipelines.sources.painting.noise import TILE, Array, window, wrapping
+
+Steps = npt.NDArray[np.int8]
+
+RIM = 14  # pixels around the picture, so that no stroke ever meets an edge
+
+
+@dataclass
+class Canvas:
+    """`pixels` [height, width, 3] in [0, 1], rim included; `unit` is 1 at a short side of 300 pixels."""
+
+    rng: np.random.Generator
+    pixels: Array
+    light: Light
+    unit: float
+    season: str
+    side: int  # light comes from the left (-1) or the right (1)
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    def lay(self, top: int, mask: Array, colour: Array) -> None:
+        """Paint `colour` ([3] or [rows, width, 3]) over the rows from `top` where `mask` [rows, width] says."""
+        rows = self.pixels[top : top + mask.shape[0]]
+        rows += (colour - rows) * mask[..., None]
+
+    def below(self, profile: Array) -> tuple[int, Array]:
+        """First row and anti-aliased mask [rows, width] of what lies below `profile` ([width], y in pixels)."""
+        top = int(np.clip(np.floor(profile.min()) - 1, 0, self.height - 1))
+        rows = np.arange(top, self.height, dtype=np.float32)[:, None]
+        return top, np.clip(rows - profile[None, :] + np.float32(0.5), 0, 1)
+
+    def grain(self, blur_y: float, blur_x: float, rows: int | None = None) -> Array:
+        """Texture [rows, width] with deviation 1."""
+        return window(self.rng, wrapping(_stepped(blur_y), _stepped(blur_x)), self.height if rows is None else rows, self.width)
+
+    def stroke(self, length: float, breadth: float, relief: float, top: int = 0, bottom: int | None = None) -> None:
+        """Turn the rows into dabs of one colour each, `length` x `breadth` pixels, lightness varied by `relief`."""
+        bottom = self.height if bottom is None else bottom
+        if bottom - top < 2:
+            return
+        dy, dx, tone = dabs(_stepped(length), _stepped(breadth))
+        rows = (np.arange(top, bottom) + self.rng.integers(TILE)) % TILE
+        columns = (np.arange(self.width) + self.rng.integers(TILE)) % TILE
+        place = np.ix_(rows, columns)
+        y = np.clip(np.arange(top, bottom)[:, None] + dy[place], top, bottom - 1)
+        x = np.clip(np.arange(self.width)[None, :] + dx[place], 0, self.width - 1)
+        flat = self.pixels.reshape(-1, 3)
+        painted = flat.take((y * self.width + x).ravel(), axis=0).reshape(bottom - top, self.width, 3)
+        self.pixels[top:bottom] = painted * (1 + np.float32(relief) * tone[place][..., None])
+
+
+def _stepped(size: float) -> float:
+    """The nearest of a few sizes, so that scenes of every unit share the same few textures."""
+    return float(2 ** (round(2 * np.log2(size)) / 2))
+
+
+@lru_cache(maxsize=32)
+def dabs(length: float, breadth: float) -> tuple[Steps, Steps, Array]:
+    """A wrapping pattern of brush dabs [TILE, TILE]: steps (dy, dx) to the dab's colour, and its lightness.
+
+    Dabs are the cells of a jittered, bent Voronoi pattern (Worley 1996) that is longer than it is broad.
+    """
+    rng = np.random.default_rng([TILE, round(length * 100), round(breadth * 100)])
+    down, across = round(TILE / breadth), round(TILE / length)
+    step_y, step_x = TILE / down, TILE / across
+    site_y = (np.arange(down)[:, None] + rng.random((down, across))) * step_y
+    site_x = (np.arange(across)[None, :] + rng.random((down, across))) * step_x
+    shade = rng.standard_normal((down, across)).astype(np.float32)
+    bend = wrapping(20, 20) * np.float32(2.2 * breadth)
+    y = np.arange(TILE)[:, None] + bend
+    x = np.arange(TILE)[None, :] + np.roll(bend, TILE // 3, axis=1)
+    cell_y, cell_x = np.floor(y / step_y).astype(np.intp), np.floor(x / step_x).astype(np.intp)
+    best = np.full((TILE, TILE), np.inf)
+    dy, dx, tone = np.zeros((TILE, TILE)), np.zeros((TILE, TILE)), np.zeros((TILE, TILE), np.float32)
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            row, column = cell_y + i, cell_x + j
+            place = (row % down, column % across)
+            to_y = site_y[place] + (row - row % down) * step_y - y
+            to_x = site_x[place] + (column - column % across) * step_x - x
+            far = (to_y / step_y) ** 2 + (to_x / step_x) ** 2
+            near = far < best
+            best = np.where(near, far, best)
+            dy, dx, tone = np.where(near, to_y, dy), np.where(near, to_x, dx), np.where(near, shade[place], tone)
+    limit = RIM - 2
+    bristles = wrapping(0.6, length / 2)
+    tone = (0.75 * tone + 0.45 * bristles).astype(np.float32)
+    return np.clip(dy, -limit, limit).astype(np.int8), np.clip(dx, -limit, limit).astype(np.int8), tone

@@ -1,0 +1,168 @@
+"""The land: ridges and rock in layers, dunes, mesas, ground with grass and flowers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.sources.painting.canvas import Canvas
+from pipelines.sources.painting.light import mix, rgb
+from pipelines.sources.painting.noise import Array, creases, curve, field, peaks, smoothstep
+
+GREENS: dict[str, tuple[str, str]] = {  # (light, deep)
+    "spring": ("#93b552", "#4d7a3a"),
+    "summer": ("#86a048", "#44662f"),
+    "autumn": ("#c29a4c", "#7d5a2e"),
+    "winter": ("#e9eff5", "#a9bdd6"),
+}
+
+
+def skyline(canvas: Canvas, base: float, lift: float, cell: float, *, sharp: bool, beyond: int = 0) -> Array:
+    """A ridge's outline [width] (y in pixels) around `base`, `lift` pixels of deviation.
+
+    `beyond`: so many pixels more on either side, for what looks past the frame.
+    """
+    make = peaks if sharp else curve
+    line = make(canvas.rng, canvas.width + 2 * beyond, cell, 6 if sharp else 4, 0.5 if sharp else 0.32)
+    return (np.float32(base) - np.float32(lift) * line).astype(np.float32)
+
+
+def far_ridge(canvas: Canvas, profile: Array, material: Array, distance: float, mist: float = 0.5) -> None:
+    """A ridge in one tone that dissolves downwards into `mist`; `distance` as in `Light.on`."""
+    top, mask = canvas.below(profile)
+    depth = _depth(canvas, profile, top) / np.float32(70 * canvas.unit)
+    tone = canvas.light.on(material, distance)
+    share = np.clip(depth, 0, 1)[..., None] * np.float32(mist)
+    wash = np.float32(0.02) * canvas.grain(3, 14, mask.shape[0])[..., None]
+    canvas.lay(top, mask, tone + (canvas.light.haze - tone) * share + wash * (1 - canvas.light.dark))
+
+
+def mountain(canvas: Canvas, outline: Array, distance: float, snow: float, rock: Array) -> None:
+    """Rock with lit and shaded faces; snow lies above `snow` (y in pixels), thinning out below.
+
+    `outline` reaches beyond the frame by the same number of pixels on either side.
+    """
+    unit, side, width = canvas.unit, canvas.side, canvas.width
+    beyond = (len(outline) - width) // 2
+    profile = outline[beyond : beyond + width]
+    top, mask = canvas.below(profile)
+    depth = _depth(canvas, profile, top)
+    rows = mask.shape[0]
+    relief = creases(canvas.rng, rows, width + 8, (84 * unit, 46 * unit), 5, 0.6)
+    place = np.clip(depth, 0, rows - 1).astype(np.intp)
+    columns = np.arange(width)[None, :] + 4
+    flow = relief[place, columns]
+    toward = relief[np.clip(place - 1, 0, rows - 1), columns + 3 * side]
+    slope = np.tanh(1.6 * np.gradient(_smooth(outline, 9 * unit))) * side
+    lean = np.clip(0.35 * side * depth, -beyond, beyond).astype(np.intp)
+    face = slope[columns - 4 + beyond + lean] * np.exp(-depth / np.float32(110 * unit))
+    shine = np.clip(0.5 + 0.42 * face + 0.85 * (flow - toward), 0, 1).astype(np.float32)[..., None]
+    light = canvas.light
+    dark, lit = rock * np.float32(0.52) * np.array([0.9, 0.97, 1.14], np.float32), rock * np.float32(1.12)
+    colour = dark + (lit - dark) * shine
+    height = np.arange(top, top + rows, dtype=np.float32)[:, None] + np.float32(16 * unit) * flow
+    white = smoothstep(-14 * unit, 14 * unit, np.float32(snow) - height + np.float32(10 * unit) * (shine[..., 0] - 0.5))
+    drift = rgb("#8fa6cb") + (rgb("#fdfdfb") - rgb("#8fa6cb")) * np.clip(1.25 * shine, 0, 1)
+    colour += (drift - colour) * white[..., None]
+    mist = np.clip(depth / np.float32(150 * unit), 0, 1)[..., None] * np.float32(0.35)
+    lit_colour = light.on(colour, distance)
+    canvas.lay(top, mask, lit_colour + (light.haze - lit_colour) * mist)
+
+
+def ground(canvas: Canvas, profile: Array, near: Array, far: Array, distance: float, rough: float = 1.0) -> None:
+    """Rolling ground below `profile`: `far` colour at its crest, `near` colour at the foot of the frame."""
+    unit = canvas.unit
+    top, mask = canvas.below(profile)
+    rows = mask.shape[0]
+    depth = _depth(canvas, profile, top)
+    down = np.clip(depth / np.float32(110 * unit), 0, 1)
+    swell = field(canvas.rng, rows, canvas.width, (22 * unit, 130 * unit), 3)
+    slope = np.tanh(2.5 * np.gradient(_smooth(profile, 12 * unit))) * canvas.side
+    shade = 0.14 * swell + 0.16 * slope * np.exp(-depth / np.float32(50 * unit))
+    blades = canvas.grain(2.6 * unit, 0.7, rows) * np.clip(down * 1.3, 0.1, 1)
+    tone = far + (near - far) * down[..., None]
+    tone = tone * (1 + shade + np.float32(0.075 * rough) * blades).astype(np.float32)[..., None]
+    canvas.lay(top, mask, canvas.light.on(tone, distance) + (1 - down[..., None]) * 0)
+    haze = np.clip(1 - depth / np.float32(40 * unit), 0, 1) * np.float32(0.4 * distance)
+    canvas.lay(top, mask * haze, canvas.light.haze)
+
+
+def flowers(canvas: Canvas, profile: Array, colours: tuple[str, ...], count: int) -> None:
+    """Dots of colour in drifts over the ground below `profile`, larger and sparser towards the viewer."""
+    rng, unit = canvas.rng, canvas.unit
+    x = rng.integers(0, canvas.width, count)
+    t = rng.random(count) ** 1.4
+    y = profile[x] + 3 + t * (canvas.height - profile[x] - 3)
+    drifts = field(rng, canvas.height, canvas.width, (16 * unit, 60 * unit), 2)
+    keep = (y < canvas.height - 1) & (drifts[np.clip(y, 0, canvas.height - 1).astype(np.intp), x] > 0.2)
+    x, y, t = x[keep], y[keep].astype(np.intp), t[keep]
+    palette = np.stack([rgb(code) for code in colours])
+    hue = palette[rng.integers(0, len(palette), len(x))] * rng.uniform(0.8, 1.1, (len(x), 1)).astype(np.float32)
+    hue = canvas.light.on(hue, 0.05)
+    for dy in range(4):
+        for dx in range(4):
+            part = (dy**2 + dx**2 * 0.8) < (0.6 + 2.6 * t * unit) ** 2
+            rows, columns = np.clip(y[part] + dy, 0, canvas.height - 1), np.clip(x[part] + dx, 0, canvas.width - 1)
+            canvas.pixels[rows, columns] = 0.2 * canvas.pixels[rows, columns] + 0.8 * hue[part]
+
+
+def dune(canvas: Canvas, profile: Array, sand: Array, distance: float) -> None:
+    """A dune: crests that wind down from the skyline part its lit from its shaded slope; wind ripples."""
+    unit, side, width = canvas.unit, canvas.side, canvas.width
+    top, mask = canvas.below(profile)
+    depth = _depth(canvas, profile, top)
+    lean = canvas.rng.uniform(0.5, 1.5) * canvas.rng.choice((-1, 1))
+    sway = curve(canvas.rng, canvas.height, 46 * unit, 2) * 9 * unit
+    reach = int(canvas.height * 1.5 + 60 * unit)
+    slope = _smooth(curve(canvas.rng, width + 2 * reach, 88 * unit, 3, 0.4), 3)
+    down = np.arange(top, canvas.height)
+    columns = np.arange(width)[None, :] + reach + (lean * 0.6 * depth + sway[down][:, None]).astype(np.intp)
+    swing = slope[np.clip(columns, 0, width + 2 * reach - 1)]
+    shade = smoothstep(-0.22, 0.22, swing * side) * np.clip(1.2 - depth / np.float32(170 * unit), 0.25, 1)
+    ripple = canvas.grain(1.1, 9 * unit, mask.shape[0]) * np.clip(depth / np.float32(60 * unit), 0, 1)
+    dark = sand * np.array([0.60, 0.50, 0.52], np.float32)
+    tone = sand * np.float32(1.05) + (dark - sand) * shade[..., None].astype(np.float32)
+    tone = tone * (1 + np.float32(0.025) * ripple)[..., None]
+    crest = np.exp(-depth / np.float32(3 * unit))[..., None] * np.float32(0.16)
+    canvas.lay(top, mask, canvas.light.on(tone * (1 + crest), distance))
+
+
+def mesa_line(canvas: Canvas, base: float, lift: float, cell: float) -> Array:
+    """The outline of table mountains: a curve pressed flat above and below, with broken edges."""
+    line = curve(canvas.rng, canvas.width, cell, 4, 0.4)
+    steps = 0.62 * np.tanh(9 * (line - 0.25)) + 0.38 * np.tanh(9 * (line + 0.55))
+    return np.asarray(base - lift * steps - 0.05 * lift * peaks(canvas.rng, canvas.width, cell / 3, 4), np.float32)
+
+
+def mesa(canvas: Canvas, profile: Array, distance: float) -> None:
+    """Red rock in strata with fluted faces, scree at the foot."""
+    unit = canvas.unit
+    top, mask = canvas.below(profile)
+    rows = mask.shape[0]
+    y = np.arange(top, top + rows, dtype=np.float32)[:, None]
+    warp = 3.5 * unit * field(canvas.rng, rows, canvas.width, (40 * unit, 120 * unit), 3)
+    bands = curve(canvas.rng, canvas.height * 2, 15 * unit, 4, 0.7)
+    strata = bands[np.clip(y + warp + canvas.height / 2, 0, 2 * canvas.height - 1).astype(np.intp)]
+    flutes = creases(canvas.rng, rows, canvas.width + 8, (110 * unit, 15 * unit), 3, 0.6)
+    fall = flutes[:, 4:-4] - flutes[:, 4 + 2 * canvas.side : canvas.width + 4 + 2 * canvas.side]
+    slope = np.tanh(0.9 * np.gradient(_smooth(profile, 4 * unit))) * canvas.side
+    depth = _depth(canvas, profile, top)
+    shine = np.clip(0.55 + 0.35 * fall + 0.3 * slope * np.exp(-depth / np.float32(60 * unit)), 0, 1)
+    dark, lit = rgb("#7a3a30"), rgb("#e09060")
+    tone = dark + (lit - dark) * shine[..., None]
+    tone = tone * (1 + np.float32(0.12) * strata)[..., None].astype(np.float32)
+    scree = np.clip((depth - 46 * unit) / np.float32(60 * unit), 0, 0.8)[..., None].astype(np.float32)
+    canvas.lay(top, mask, canvas.light.on(mix(tone, rgb("#c98a5c"), 1.0) * scree + tone * (1 - scree), distance))
+
+
+def _depth(canvas: Canvas, profile: Array, top: int) -> Array:
+    """Pixels below the outline [rows, width], not negative."""
+    rows = np.arange(top, canvas.height, dtype=np.float32)[:, None]
+    return np.maximum(rows - profile[None, :], 0)
+
+
+def _smooth(line: Array, width: float) -> Array:
+    """Moving average; the ends see themselves repeated."""
+    half = max(int(width) // 2, 1)
+    padded = np.pad(line, half, mode="edge")
+    total = np.cumsum(np.concatenate([[0.0], padded]))
+    return ((total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)).astype(np.float32)
