@@ -7,7 +7,6 @@ colours through lcms2. The same bytes give the same pixels whatever was decoded 
 import functools
 import io
 import re
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,12 +80,10 @@ def _checked(pixels: Pixels, width: int, height: int) -> Pixels:
 def _damage_is_input_error() -> Iterator[None]:
     """Turns what Pillow raises into InputError: on damaged bytes that is nearly any exception there is.
 
-    Its warnings are about metadata we do not use. Running out of memory is not the picture's fault.
+    Running out of memory is not the picture's fault.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except (InputError, MemoryError):
         raise
     except Exception as error:

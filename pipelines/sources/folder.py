@@ -19,7 +19,23 @@ from pipelines.sources import metadata as metadata_file
 from pipelines.sources.base import Fetched, Found, StoredFile
 
 EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .avif .heic .heif .jp2 .jxl".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".jxl",
+    ]
 )
 PAGE = 1024
 _CLOCK_SLACK = 2.0  # seconds a file server's clock may be off ours
@@ -48,7 +64,9 @@ class Folder:
         files, left = _list(root, leave)
         if not files:
             others = ", ".join(f"{count} {kind}" for kind, count in left.items()) or "it is empty"
-            raise SetupError(f"no image files under {root} ({others}); give a folder that holds photographs with --path")
+            raise SetupError(
+                f"no image files under {root} ({others}); give a folder that holds photographs with --path"
+            )
         if metadata is None:
             return Folder(root, label, files, left)
         table = metadata_file.read(metadata)

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from pipelines.sources.painting.canvas import RIM, Canvas
 from pipelines.sources.painting.light import light_of
 from pipelines.sources.painting.places import Stand, paint_place
-from pipelines.sources.painting.scene import SUBJECTS, Scene, describe
+from pipelines.sources.painting.scene import CENTRED_SHARE, LICENSES, SUBJECTS, Scene, describe
 from pipelines.sources.painting.sky import paint_sky
 from pipelines.sources.painting.subjects import place_subject
 from pipelines.sources.painting.weather import weather
 
-__all__ = ["Scene", "describe", "paint"]
+__all__ = ["CENTRED_SHARE", "LICENSES", "Scene", "describe", "paint"]
 
 _SKYLINE: dict[str, tuple[float, float]] = {  # range of the horizon, fraction of the height
     "mountain lake": (0.52, 0.62),

@@ -48,7 +48,9 @@ class Canvas:
 
     def grain(self, blur_y: float, blur_x: float, rows: int | None = None) -> Array:
         """Texture [rows, width] with deviation 1."""
-        return window(self.rng, wrapping(_stepped(blur_y), _stepped(blur_x)), self.height if rows is None else rows, self.width)
+        return window(
+            self.rng, wrapping(_stepped(blur_y), _stepped(blur_x)), self.height if rows is None else rows, self.width
+        )
 
     def stroke(self, length: float, breadth: float, relief: float, top: int = 0, bottom: int | None = None) -> None:
         """Turn the rows into dabs of one colour each, `length` x `breadth` pixels, lightness varied by `relief`."""

@@ -118,7 +118,9 @@ def _mountains(canvas: Canvas, horizon: float, near: bool) -> Stand:
 
 
 def _meadow_floor(canvas: Canvas, base: float, near: bool) -> Array:
-    top = land.skyline(canvas, min(base, (0.86 if near else 0.9) * canvas.height), 6 * canvas.unit, 180 * canvas.unit, sharp=False)
+    top = land.skyline(
+        canvas, min(base, (0.86 if near else 0.9) * canvas.height), 6 * canvas.unit, 180 * canvas.unit, sharp=False
+    )
     _field(canvas, top, 0.04, bloom=True)
     return top
 
@@ -137,7 +139,13 @@ def _misty(canvas: Canvas, horizon: float, near: bool) -> Stand:
             land.far_ridge(canvas, line, deep, 0.86 * (1 - t) ** 0.8, 0.75)
         else:
             tall = (6 + 22 * (t - 0.55) / 0.45) * unit
-            trees.wood(canvas, line, trees.spires(canvas, tall, 0.3 * tall, bare=0.2), mix(deep, rgb("#233f38"), t - 0.3), 0.62 * (1 - t))
+            trees.wood(
+                canvas,
+                line,
+                trees.spires(canvas, tall, 0.3 * tall, bare=0.2),
+                mix(deep, rgb("#233f38"), t - 0.3),
+                0.62 * (1 - t),
+            )
         if t < 0.95 and rng.random() < 0.8:
             mist(canvas, base + 0.1 * height, 0.045 * height, rng.uniform(0.25, 0.65) * (1 - 0.5 * t))
     if near:
@@ -149,7 +157,9 @@ def _sea(canvas: Canvas, horizon: float, near: bool) -> Stand:
     rng, unit, height = canvas.rng, canvas.unit, canvas.height
     level = int(horizon)
     for _ in range(int(rng.integers(0, 3))):
-        line = land.skyline(canvas, level + rng.uniform(2, 16) * unit, 18 * unit, rng.uniform(60, 130) * unit, sharp=True)
+        line = land.skyline(
+            canvas, level + rng.uniform(2, 16) * unit, 18 * unit, rng.uniform(60, 130) * unit, sharp=True
+        )
         land.far_ridge(canvas, np.minimum(line, level + 2), rgb("#5f6f74"), rng.uniform(0.35, 0.75), 0.3)
     deep = rgb(("#1f5a74", "#2b6f80", "#24506e", "#3b7f86")[int(rng.integers(4))])
     paint_water(canvas, level, rng.uniform(0.5, 1.0), deep)

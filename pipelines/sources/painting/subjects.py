@@ -55,7 +55,12 @@ def _tree(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None
     trunk, crown = 0.035 * w + 0.01 * h, 0.70 * h
     bark = _ink(canvas, "#4b3a2e")
     draw.polygon(
-        [(w / 2 - 1.7 * trunk, h), (w / 2 - 0.7 * trunk, 0.45 * h), (w / 2 + 0.7 * trunk, 0.45 * h), (w / 2 + 1.7 * trunk, h)],
+        [
+            (w / 2 - 1.7 * trunk, h),
+            (w / 2 - 0.7 * trunk, 0.45 * h),
+            (w / 2 + 0.7 * trunk, 0.45 * h),
+            (w / 2 + 1.7 * trunk, h),
+        ],
         fill=(*bark, 255),
     )
     for angle in rng.uniform(-1.0, 1.0, 9):
@@ -71,7 +76,9 @@ def _tree(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None
     for i in np.argsort(lit + 0.7 * rng.random(count)).tolist():
         cx, cy = w / 2 + 0.43 * w * x[i], crown * (0.5 + 0.43 * y[i])
         r = w * rng.uniform(0.035, 0.085) * (0.45 if bare else 1.0)
-        colour = _ink(canvas, palette[int(rng.integers(len(palette)))], 0.82 + 0.42 * float(np.clip(lit[i], -1, 1)), 0.05)
+        colour = _ink(
+            canvas, palette[int(rng.integers(len(palette)))], 0.82 + 0.42 * float(np.clip(lit[i], -1, 1)), 0.05
+        )
         draw.ellipse((cx - r, cy - 0.75 * r, cx + r, cy + 0.75 * r), fill=(*colour, 255))
 
 
@@ -84,10 +91,20 @@ def _conifer(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> N
     leaf = NEEDLES[int(rng.integers(len(NEEDLES)))]
     for tier in range(tiers):
         t = 1 - tier / tiers
-        top, foot, half = 0.93 * h * max(t - 1.7 / tiers, 0.0), 0.93 * h * t, 0.49 * w * (0.1 + 0.9 * t) * rng.uniform(0.86, 1.0)
+        top, foot, half = (
+            0.93 * h * max(t - 1.7 / tiers, 0.0),
+            0.93 * h * t,
+            0.49 * w * (0.1 + 0.9 * t) * rng.uniform(0.86, 1.0),
+        )
         teeth = 9
         edge = [
-            (w / 2 + half * (2 * k / teeth - 1), foot - 0.35 * (foot - top) * (1 - abs(2 * k / teeth - 1)) * 0 - (0.10 + 0.12 * rng.random()) * (foot - top) * (k % 2) - 0.18 * (foot - top) * abs(2 * k / teeth - 1))
+            (
+                w / 2 + half * (2 * k / teeth - 1),
+                foot
+                - 0.35 * (foot - top) * (1 - abs(2 * k / teeth - 1)) * 0
+                - (0.10 + 0.12 * rng.random()) * (foot - top) * (k % 2)
+                - 0.18 * (foot - top) * abs(2 * k / teeth - 1),
+            )
             for k in range(teeth + 1)
         ]
         draw.polygon([(w / 2, top), *edge], fill=(*_ink(canvas, leaf, 0.62 + 0.12 * (1 - t)), 255))
@@ -100,16 +117,25 @@ def _conifer(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> N
             shade = _sided(canvas, float(u)) * (1.0 if white else 1.35)
             colour = _ink(canvas, "#e9eff6" if white else leaf, shade, 0.08)
             lean = 0.5 * long * (1 if u > 0 else -1)
-            draw.line([(x - lean, y - 0.3 * long), (x + lean, y + 0.3 * long)], fill=(*colour, 255), width=max(int(thick), 1))
+            draw.line(
+                [(x - lean, y - 0.3 * long), (x + lean, y + 0.3 * long)], fill=(*colour, 255), width=max(int(thick), 1)
+            )
 
 
-def _round_wall(canvas: Canvas, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], foot: float, code: str) -> None:
+def _round_wall(
+    canvas: Canvas, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], foot: float, code: str
+) -> None:
     """A tapering round wall: `box` (half width above, y above, half width below, y below) around x = `foot`."""
     above, y0, below, y1 = box
     parts = 14
     for i in range(parts):
         a, b = 2 * i / parts - 1, 2 * (i + 1) / parts - 1
-        corners = [(foot + above * a, y0), (foot + above * b + 1, y0), (foot + below * b + 1, y1), (foot + below * a, y1)]
+        corners = [
+            (foot + above * a, y0),
+            (foot + above * b + 1, y0),
+            (foot + below * b + 1, y1),
+            (foot + below * a, y1),
+        ]
         draw.polygon(corners, fill=(*_ink(canvas, code, _sided(canvas, (a + b) / 2)), 255))
 
 
@@ -145,8 +171,12 @@ def _lighthouse(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -
     _round_wall(canvas, draw, (0.42 * half, 0.1 * h, 0.42 * half, head), x, "#f5d98a")
     for u in (-0.4, 0.0, 0.4):
         draw.line([(x + u * half, 0.1 * h), (x + u * half, head)], fill=(*_ink(canvas, "#39383c"), 255), width=2)
-    draw.rectangle((x - 0.8 * half, head - 0.015 * h, x + 0.8 * half, head + 0.012 * h), fill=(*_ink(canvas, "#39383c"), 255))
-    draw.polygon([(x - 0.6 * half, 0.105 * h), (x, 0.0), (x + 0.6 * half, 0.105 * h)], fill=(*_ink(canvas, band, 0.8), 255))
+    draw.rectangle(
+        (x - 0.8 * half, head - 0.015 * h, x + 0.8 * half, head + 0.012 * h), fill=(*_ink(canvas, "#39383c"), 255)
+    )
+    draw.polygon(
+        [(x - 0.6 * half, 0.105 * h), (x, 0.0), (x + 0.6 * half, 0.105 * h)], fill=(*_ink(canvas, band, 0.8), 255)
+    )
     for t in (0.35, 0.62):
         y = head + (foot - head) * t
         draw.rectangle((x - 0.1 * half, y, x + 0.1 * half, y + 0.03 * h), fill=(*_ink(canvas, "#3a3f4a"), 255))
@@ -169,7 +199,9 @@ def _tower(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> Non
         u, y = rng.uniform(-0.95, 0.95), rng.uniform(head + 0.04 * h, foot)
         long = 0.11 * half
         shade = _sided(canvas, float(u)) * rng.uniform(0.82, 1.12)
-        draw.rectangle((x + u * half - long, y, x + u * half + long, y + 0.012 * h), fill=(*_ink(canvas, stone, shade), 255))
+        draw.rectangle(
+            (x + u * half - long, y, x + u * half + long, y + 0.012 * h), fill=(*_ink(canvas, stone, shade), 255)
+        )
     for t in (0.3, 0.52):
         y = head + (foot - head) * t
         draw.rectangle((x - 0.06 * half, y, x + 0.06 * half, y + 0.06 * h), fill=(30, 28, 30, 255))
@@ -188,17 +220,27 @@ def _hut(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None:
     for i in range(14):
         a = 2 * i / 14 - 1
         left = x + half * a
-        draw.rectangle((left, 0.3 * h + 0.32 * h * abs(a), left + half / 7 + 1, foot), fill=(*_ink(canvas, wall, _sided(canvas, a), 0.05), 255))
+        draw.rectangle(
+            (left, 0.3 * h + 0.32 * h * abs(a), left + half / 7 + 1, foot),
+            fill=(*_ink(canvas, wall, _sided(canvas, a), 0.05), 255),
+        )
     snowy = canvas.season == "winter"
     roof = "#e8eef5" if snowy else ("#4a3d38", "#5b4a3c", "#6a4038")[int(rng.integers(3))]
     for sign in (-1, 1):
         thick, out = 0.085 * h, 0.49 * w
-        corners = [(x, 0.02 * h), (x + sign * out, eaves + 0.05 * h), (x + sign * (out - 0.06 * w), eaves + 0.05 * h + thick), (x, 0.04 * h + 1.6 * thick)]
+        corners = [
+            (x, 0.02 * h),
+            (x + sign * out, eaves + 0.05 * h),
+            (x + sign * (out - 0.06 * w), eaves + 0.05 * h + thick),
+            (x, 0.04 * h + 1.6 * thick),
+        ]
         draw.polygon(corners, fill=(*_ink(canvas, roof, 1.1 if sign == canvas.side else 0.75), 255))
     glow = "#ffcf70" if canvas.light.dark > 0.05 else "#35424e"
     for u in (-0.5, 0.5):
         cx, cy, r = x + u * half, 0.72 * h, 0.13 * half
-        draw.rectangle((cx - 1.25 * r, cy - 1.25 * r, cx + 1.25 * r, cy + 1.25 * r), fill=(*_ink(canvas, "#e6dccb"), 255))
+        draw.rectangle(
+            (cx - 1.25 * r, cy - 1.25 * r, cx + 1.25 * r, cy + 1.25 * r), fill=(*_ink(canvas, "#e6dccb"), 255)
+        )
         draw.rectangle((cx - r, cy - r, cx + r, cy + r), fill=(*_ink(canvas, glow), 255))
         draw.line([(cx, cy - r), (cx, cy + r)], fill=(*_ink(canvas, "#e6dccb"), 255), width=2)
     draw.rectangle((x - 0.14 * half, 0.74 * h, x + 0.14 * half, foot), fill=(*_ink(canvas, wall, 0.5), 255))
@@ -209,8 +251,17 @@ def _arch(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None
     rng, x = canvas.rng, w / 2
     rock = ("#b06a48", "#8d8378", "#9c7a5c")[int(rng.integers(3))]
     angles = np.linspace(math.pi, 0, 25)
-    outer = [(x + 0.49 * w * (1 + 0.03 * rng.standard_normal()) * math.cos(a), 0.62 * h - 0.6 * h * math.sin(a) * (1 - 0.04 * rng.random())) for a in angles.tolist()]
-    hole = [(x + 0.25 * w * (1 + 0.06 * rng.standard_normal()) * math.cos(a), 0.66 * h - 0.36 * h * math.sin(a)) for a in angles.tolist()]
+    outer = [
+        (
+            x + 0.49 * w * (1 + 0.03 * rng.standard_normal()) * math.cos(a),
+            0.62 * h - 0.6 * h * math.sin(a) * (1 - 0.04 * rng.random()),
+        )
+        for a in angles.tolist()
+    ]
+    hole = [
+        (x + 0.25 * w * (1 + 0.06 * rng.standard_normal()) * math.cos(a), 0.66 * h - 0.36 * h * math.sin(a))
+        for a in angles.tolist()
+    ]
     body = [(0.0, h), *outer, (w, h), (x + 0.27 * w, h), *reversed(hole), (x - 0.27 * w, h)]
     draw.polygon(body, fill=(*_ink(canvas, rock, 0.9), 255))
     for a in rng.uniform(0.0, math.pi, 190).tolist():
@@ -227,7 +278,9 @@ def _arch(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None
 def _balloon(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> None:
     """A striped balloon with its basket."""
     rng, x = canvas.rng, w / 2
-    pair = (("#d8433b", "#f3e3c0"), ("#2f6fb0", "#f0c24a"), ("#e08a2c", "#7a3c8f"), ("#2d8c7a", "#f2efe2"))[int(rng.integers(4))]
+    pair = (("#d8433b", "#f3e3c0"), ("#2f6fb0", "#f0c24a"), ("#e08a2c", "#7a3c8f"), ("#2d8c7a", "#f2efe2"))[
+        int(rng.integers(4))
+    ]
     gores = int(rng.integers(8, 13))
     waist, neck = 0.38 * h, 0.8 * h
     t = np.linspace(0, 1, 26)
@@ -263,7 +316,12 @@ def _stone(canvas: Canvas, draw: ImageDraw.ImageDraw, w: float, h: float) -> Non
         code = "#5f7a3f" if rng.random() < 0.5 * y**3 else rock
         skew = float(rng.uniform(-0.3, 0.3)) * long
         draw.polygon(
-            [(cx - long / 2, y * h - tall / 2), (cx + skew, y * h - tall), (cx + long / 2, y * h), (cx - skew, y * h + tall)],
+            [
+                (cx - long / 2, y * h - tall / 2),
+                (cx + skew, y * h - tall),
+                (cx + long / 2, y * h),
+                (cx - skew, y * h + tall),
+            ],
             fill=(*_ink(canvas, code, shade), 255),
         )
 

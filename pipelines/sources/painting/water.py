@@ -15,7 +15,12 @@ def paint_water(canvas: Canvas, level: int, rough: float, deep: Array) -> None:
     rows = canvas.height - level
     near = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     waves = _waves(canvas, rows)
-    y = level - 1 - np.arange(rows)[:, None] * (1.0 + 0.15 * rough) + waves * (1 + 9 * near) * (0.5 + 2.5 * rough) * unit
+    y = (
+        level
+        - 1
+        - np.arange(rows)[:, None] * (1.0 + 0.15 * rough)
+        + waves * (1 + 9 * near) * (0.5 + 2.5 * rough) * unit
+    )
     drift = waves * np.float32(1.6 * unit) * near
     x = np.clip(np.arange(canvas.width)[None, :] + drift, 0, canvas.width - 1).astype(np.intp)
     mirror = canvas.pixels[np.clip(y, 0, level - 1).astype(np.intp), x]

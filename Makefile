@@ -1,0 +1,51 @@
+# Every target sets up .venv by itself when it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup demo test test-fast test-long check format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup      install everything into .venv"
+	@echo "make demo       the whole road on sample photographs and painted scenes, into out/demo"
+	@echo "make test       formatting, types, import rules and all tests but the long ones"
+	@echo "make test-fast  the quick tests"
+	@echo "make test-long  the long ones: kills at every point, many rows"
+	@echo "make clean      remove .venv, caches and out/demo"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LHQ Toolkit needs Python 3.11 or newer: make setup PYTHON=/path/to/python3.11")'
+	@echo "setting up $(VENV) (about 6 GB with PyTorch; some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(INSTALLED)
+
+demo: setup
+	@$(BIN)/python -m lhq_toolkit.demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check
+	$(BIN)/pytest -m "not long"
+
+test-fast: setup
+	$(BIN)/pytest -m "not long and not slow"
+
+test-long: setup
+	$(BIN)/pytest -m long
+
+clean:
+	rm -rf $(VENV) out/demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,109 @@
+"""The `synthetic` source: an endless, seeded series of painted landscapes with known plants.
+
+It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
+A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from PIL import Image
+
+from manifests.errors import InputError, MisuseError
+from manifests.records import Photo
+from pipelines.sources.base import Fetched, Found, StoredFile
+from pipelines.sources.painter import LICENSES, Scene, describe, paint
+
+PAGE = 256  # scenes
+JPEG_QUALITY = 92
+
+_ID = re.compile(r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})")
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Paints the scene a photo_id names; the same id gives the same bytes in every process."""
+
+    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:  # noqa: ARG002 (the id says it all)
+        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>`."""
+        seed, index = _parse(photo_id)
+        out = io.BytesIO()
+        Image.fromarray(paint(seed, index)).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+        return Fetched(out.getvalue())
+
+
+class Synthetic:
+    """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
+
+    Raises MisuseError for a negative limit or seed.
+    """
+
+    name = "synthetic"
+
+    def __init__(self, limit: int, seed: int = 0) -> None:
+        if limit < 0 or seed < 0:
+            raise MisuseError(
+                f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
+            )
+        self.limit = limit
+        self.seed = seed
+
+    def check(self, stored: Mapping[str, StoredFile]) -> None:
+        """Nothing can contradict what is stored: a scene never changes."""
+
+    def pages(self) -> Iterator[Sequence[Found]]:
+        """All scenes in the order of their index, 256 at a time; the query is the scene's kind."""
+        seen_at = datetime.now(UTC)
+        ranks: Counter[str] = Counter()
+        for first in range(0, self.limit, PAGE):
+            page = []
+            for index in range(first, min(first + PAGE, self.limit)):
+                scene = describe(self.seed, index)
+                page.append(Found(_photo(scene, seen_at), scene.kind, ranks[scene.kind]))
+                ranks[scene.kind] += 1
+            yield page
+
+    def notes(self) -> Sequence[str]:
+        """Nothing is ever left aside."""
+        return []
+
+    def fetcher(self) -> Painter:
+        """What workers paint with."""
+        return Painter()
+
+
+def _parse(photo_id: str) -> tuple[int, int]:
+    """(seed, index) of a photo_id; only the one canonical spelling of a scene is accepted."""
+    found = _ID.fullmatch(photo_id)
+    if found is None:
+        raise InputError(
+            f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
+        )
+    return int(found[1]), int(found[2])
+
+
+def _photo(scene: Scene, seen_at: datetime) -> Photo:
+    source_id = f"{scene.seed}/{scene.index:06d}"
+    return Photo(
+        photo_id=f"{Synthetic.name}:{source_id}",
+        source=Synthetic.name,
+        source_id=source_id,
+        seen_at=seen_at,
+        width=scene.width,
+        height=scene.height,
+        title=scene.title,
+        tags_raw=scene.tags_raw,
+        tags=scene.tags,
+        author=scene.author,
+        license=scene.license,
+        license_url=LICENSES[scene.license],
+        attribution=f'"{scene.title}" by {scene.author} (an invented painter, LHQ Toolkit), {scene.license}',
+        extra=json.dumps({**scene.plants, "seed": scene.seed, "index": scene.index}, sort_keys=True),
+    )
