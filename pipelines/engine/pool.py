@@ -125,9 +125,8 @@ class OnRay:
             "max_task_retries": 2,
         }
         actor = ray.remote(_Actor)
-        handle = ray.put(worker)
         thread_count = max(1, cores // count)
-        actors = [actor.options(**options).remote(handle, thread_count) for _ in range(count)]
+        actors = [actor.options(**options).remote(worker, thread_count) for _ in range(count)]
         try:
             _refuse_other_checkouts(actors)
             size = max(1, min(batch, -(-len(items) // (count * _BATCHES_PER_WORKER))))

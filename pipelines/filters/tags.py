@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import AfterValidator, BeforeValidator
 
 from manifests.tags import BLACKLIST, read_list
 from pipelines.engine.stage import Stage, StageSettings, Verdicts
 
 
-class TagsSettings(StageSettings):
-    """Which list the tags are held against."""
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
 
-    blacklist: Path | None = None  # None: the list shipped in manifests/
+
+def _absolute(path: Path | None) -> Path | None:
+    """A recipe is decided again from other working folders."""
+    return path and path.expanduser().absolute()
+
+
+class TagsSettings(StageSettings):
+    """Which list the tags are held against; an empty text means the shipped list again."""
+
+    blacklist: Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_absolute)] = None
 
 
 class Tags(Stage[TagsSettings]):
     """Rejects a photo when one of its normalised tags equals a tag of the list; without tags it passes.
 
-    The value is the number of its tags on the list. Raises SetupError, at construction, for a bad list file.
+    The value is the number of its tags on the list. The list is read when it is first needed, so that a recipe
+    whose list is gone can still be changed; SetupError then names what is wrong with it.
     """
 
     name = "tags"
@@ -30,9 +43,9 @@ class Tags(Stage[TagsSettings]):
     summary = "reject photos tagged as something other than a landscape"
     settings_type = TagsSettings
 
-    def __init__(self, settings: TagsSettings) -> None:
-        super().__init__(settings)
-        self._blacklist = sorted(read_list(settings.blacklist or BLACKLIST))
+    @cached_property
+    def _blacklist(self) -> list[str]:
+        return sorted(read_list(self.settings.blacklist or BLACKLIST))
 
     def weights_hash(self) -> str:
         """Hash of the list's tags: other tags give other verdicts, under the same settings."""

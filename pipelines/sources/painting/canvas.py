@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipelines.sources.painting.light import Light
 from pipelines.sources.painting.noise import TILE, Array, window, wrapping
 
-Steps = npt.NDArray[np.int8]
+Steps = npt.NDArray[np.int32]
 
 RIM = 14  # pixels around the picture, so that no stroke ever meets an edge
 
@@ -26,6 +26,7 @@ class Canvas:
     unit: float
     season: str
     side: int  # light comes from the left (-1) or the right (1)
+    floor: int  # rows from here down will be painted over later: layers leave them out
 
     @property
     def height(self) -> int:
@@ -42,8 +43,8 @@ class Canvas:
 
     def below(self, profile: Array) -> tuple[int, Array]:
         """First row and anti-aliased mask [rows, width] of what lies below `profile` ([width], y in pixels)."""
-        top = int(np.clip(np.floor(profile.min()) - 1, 0, self.height - 1))
-        rows = np.arange(top, self.height, dtype=np.float32)[:, None]
+        top = int(np.clip(np.floor(profile.min()) - 1, 0, self.floor - 1))
+        rows = np.arange(top, self.floor, dtype=np.float32)[:, None]
         return top, np.clip(rows - profile[None, :] + np.float32(0.5), 0, 1)
 
     def grain(self, blur_y: float, blur_x: float, rows: int | None = None) -> Array:
@@ -58,14 +59,13 @@ class Canvas:
         if bottom - top < 2:
             return
         dy, dx, tone = dabs(_stepped(length), _stepped(breadth))
-        rows = (np.arange(top, bottom) + self.rng.integers(TILE)) % TILE
-        columns = (np.arange(self.width) + self.rng.integers(TILE)) % TILE
-        place = np.ix_(rows, columns)
-        y = np.clip(np.arange(top, bottom)[:, None] + dy[place], top, bottom - 1)
-        x = np.clip(np.arange(self.width)[None, :] + dx[place], 0, self.width - 1)
-        flat = self.pixels.reshape(-1, 3)
-        painted = flat.take((y * self.width + x).ravel(), axis=0).reshape(bottom - top, self.width, 3)
-        self.pixels[top:bottom] = painted * (1 + np.float32(relief) * tone[place][..., None])
+        state = self.rng.bit_generator.state
+        step = window(self.rng, dy * np.int32(self.width) + dx, bottom - top, self.width)
+        self.rng.bit_generator.state = state  # the same window again
+        shade = 1 + np.float32(relief) * window(self.rng, tone, bottom - top, self.width)
+        step += np.arange(top * self.width, bottom * self.width, dtype=np.int32).reshape(step.shape)
+        # steps over a side edge land in the rim of a neighbouring row, which is cut off
+        self.pixels[top:bottom] = self.pixels.reshape(-1, 3).take(step, axis=0, mode="clip") * shade[..., None]
 
 
 def _stepped(size: float) -> float:
@@ -104,4 +104,4 @@ def dabs(length: float, breadth: float) -> tuple[Steps, Steps, Array]:
     limit = RIM - 2
     bristles = wrapping(0.6, length / 2)
     tone = (0.75 * tone + 0.45 * bristles).astype(np.float32)
-    return np.clip(dy, -limit, limit).astype(np.int8), np.clip(dx, -limit, limit).astype(np.int8), tone
+    return np.clip(dy, -limit, limit).astype(np.int32), np.clip(dx, -limit, limit).astype(np.int32), tone

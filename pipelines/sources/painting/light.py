@@ -34,20 +34,19 @@ class Light:
 
     def on(self, material: Array, distance: float = 0.0) -> Array:
         """A material ([..., 3], as seen at noon) in this light; `distance` 0 is near, 1 is lost in haze."""
-        lit = material * self.tint
-        return lit + (self.haze - lit) * np.float32(distance)
+        return material * (self.tint * np.float32(1 - distance)) + self.haze * np.float32(distance)
 
 
 _SKIES: dict[str, tuple[str, str, str, str, str, str, str, float]] = {
     #            zenith     high       low        horizon    sun        haze       tint       dark
-    "dawn": ("#5c7fb0", "#9db4d3", "#ecc8b8", "#fde3b4", "#fff0c8", "#dcc0bb", "#f2d8cc", 0.1),
+    "dawn": ("#5c7fb0", "#9db4d3", "#ecc8b8", "#fde3b4", "#fff0c8", "#cdbcc4", "#f4dccf", 0.1),
     "morning": ("#3f86cc", "#7db6e6", "#bcdcf0", "#f4efd9", "#fffbe6", "#c9dbe6", "#fff6e2", 0.0),
     "noon": ("#2571c4", "#559fde", "#97c9ec", "#dcedf3", "#fffef2", "#b9d4e6", "#ffffff", 0.0),
-    "golden": ("#5a86b8", "#a5b6c4", "#f2cb90", "#ffe09a", "#fff2bd", "#e6c295", "#ffdca6", 0.0),
-    "sunset": ("#363d74", "#92507f", "#ee7c58", "#ffc56a", "#ffe3a0", "#d98a70", "#d79a86", 0.3),
-    "dusk": ("#1d2450", "#47437c", "#96628a", "#e39b88", "#ffd0a8", "#8d6f92", "#8076a0", 0.55),
+    "golden": ("#5a86b8", "#a5b6c4", "#f2cb90", "#ffe09a", "#fff2bd", "#cbb7ae", "#ffdfac", 0.0),
+    "sunset": ("#363d74", "#92507f", "#ee7c58", "#ffc56a", "#ffe3a0", "#b47a86", "#dfa08a", 0.3),
+    "dusk": ("#1d2450", "#47437c", "#96628a", "#e39b88", "#ffd0a8", "#81699a", "#857ba6", 0.55),
     "overcast": ("#7f909f", "#9dabb6", "#bcc6cb", "#d7dad6", "#f2f2ea", "#b9c3c8", "#d2d8da", 0.05),
-    "night": ("#060b1f", "#0f1c42", "#1d3664", "#44648e", "#eef3ff", "#27406b", "#3a4c78", 1.0),
+    "night": ("#060b1f", "#0f1c42", "#1d3664", "#44648e", "#eef3ff", "#2a4674", "#44588a", 1.0),
 }
 _KIN = {"dawn": "morning", "morning": "noon", "noon": "morning", "golden": "morning", "sunset": "golden"}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Array = npt.NDArray[np.float32]
+
+T = TypeVar("T", np.float32, np.int32)
 
 TILE = 512  # pixels: side of the textures that wrap around
 _MARGIN = 3  # lattice cells outside the box, more than the bicubic kernel reaches
@@ -84,11 +87,13 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
     return t * t * (3 - 2 * t)
 
 
-def window(rng: np.random.Generator, tile: Array, height: int, width: int) -> Array:
-    """[height, width] of a wrapping [TILE, TILE] texture, from a random place."""
-    rows = (np.arange(height) + rng.integers(TILE)) % TILE
-    columns = (np.arange(width) + rng.integers(TILE)) % TILE
-    return tile[np.ix_(rows, columns)]
+def window(rng: np.random.Generator, tile: npt.NDArray[T], height: int, width: int) -> npt.NDArray[T]:
+    """[height, width] of a wrapping texture [TILE, TILE], from a random place."""
+    start_y, start_x = rng.integers(TILE, size=2).tolist()
+    wide = tile if start_x + width <= TILE else np.concatenate([tile] * (1 + (start_x + width - 1) // TILE), axis=1)
+    rows = (np.arange(height) + start_y) % TILE
+    part: npt.NDArray[T] = wide[:, start_x : start_x + width].take(rows, axis=0)
+    return part
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,64 @@
+"""What many tests need: the `lhq` program as a user runs it, and folders of small real pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from running import lhq_command
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Lhq = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def lhq() -> Lhq:
+    """Run `lhq` to its end in a process of its own."""
+
+    def run(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
+        done = subprocess.run(
+            lhq_command(*arguments), capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}, cwd=cwd
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """150 painted scenes as JPEG files at half size, with tags and licences in metadata.csv; do not change it."""
+    import csv
+
+    from pipelines.sources.painter import describe, paint
+
+    folder = tmp_path_factory.mktemp("painted")
+    with (folder / "metadata.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "title", "tags", "author", "license", "subject"])
+        for index in range(150):
+            scene = describe(7, index)
+            image = Image.fromarray(paint(7, index))
+            image.reduce(2).save(folder / f"{index:03d}.jpg", quality=90)
+            subject = scene.plants["subject"] or ""
+            writer.writerow([f"{index:03d}.jpg", scene.title, ";".join(scene.tags), scene.author, scene.license, subject])
+    return folder
