@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; what was finished is saved: the same command goes on from there")
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (the outermost place: everything becomes one line)
+    except Exception as error:  # the outermost place: everything becomes one line
         if debug:
             traceback.print_exc()
         _say(_one_line(error))

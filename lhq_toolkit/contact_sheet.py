@@ -91,6 +91,5 @@ def _draw_section(sheet: Image.Image, brush: ImageDraw.ImageDraw, funnel: Funnel
             image.thumbnail(THUMB, Image.Resampling.LANCZOS)
             sheet.paste(image, (left + (THUMB[0] - image.width) // 2, upper + (THUMB[1] - image.height) // 2))
         font = ImageFont.load_default(10)
-        while brush.textlength(caption, font) > THUMB[0] and len(caption) > 4:
-            caption = caption[:-4] + "..."
-        brush.text((left, upper + THUMB[1] + 1), caption, FAINT, font)
+        fits = next(end for end in range(len(caption), -1, -1) if brush.textlength(caption[:end], font) <= THUMB[0])
+        brush.text((left, upper + THUMB[1] + 1), caption[:fits], FAINT, font)

@@ -34,7 +34,10 @@ def main() -> int:
             f"3. Export what is left as {RESOLUTION}x{RESOLUTION} pictures, with attribution and sums.",
             f"export {DATASET} {OUT / 'export'} --format folder --resolution {RESOLUTION}",
         ),
-        ("4. One flat table of everything that was seen and why it is in or out.", f"manifest {DATASET} -o {OUT}/manifest.parquet"),
+        (
+            "4. One flat table of everything that was seen and why it is in or out.",
+            f"manifest {DATASET} -o {OUT}/manifest.parquet",
+        ),
     ]
     for title, command in steps:
         say(f"\n{title}\n$ lhq {command}")

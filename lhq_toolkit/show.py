@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from manifests import schema
 from manifests.recipes import Recipe
 from pipelines.filter import Filtered
-from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel, Outcome
+from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel
 
 REASONS_SHOWN = 4
 
@@ -42,21 +44,29 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
     facts = status(funnel)
     lines = [
         f"{'stage':<12}{'reached':>10}{'kept':>10}{'rejected':>10}{'errors':>8}{'pending':>9}   why not",
-        f"{'crawl':<12}{facts['photos']:>10,}{facts['files']['ok']:>10,}{facts['files']['failed']:>10,}",
+        f"{'crawl':<12}{facts['photos']:>10,}{facts['files']['ok']:>10,}{facts['files']['failed']:>10,}{'':>17}"
+        f"   {_some(_file_errors(funnel))}".rstrip(),
     ]
     for outcome in funnel.outcomes:
         counts = [outcome.count(state) for state in (KEPT, REJECTED, ERROR, PENDING)]
         reached = int((outcome.state != NOT_REACHED).sum())
         lines.append(
             f"{outcome.stage:<12}{reached:>10,}{counts[0]:>10,}{counts[1]:>10,}{counts[2]:>8,}{counts[3]:>9,}"
-            f"   {_reasons(outcome)}".rstrip()
+            f"   {_some(outcome.reasons())}".rstrip()
         )
     lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
     return "\n".join(lines + _settings(recipe))
 
 
-def _reasons(outcome: Outcome) -> str:
-    reasons = list(outcome.reasons().items())
+def _file_errors(funnel: Funnel) -> dict[str, int]:
+    """Why files are not there, most frequent first."""
+    errors = [error for error in funnel.photos["file_error"].to_pylist() if error is not None]
+    return dict(Counter(errors).most_common())
+
+
+def _some(counts: Mapping[str, int]) -> str:
+    """The most frequent of the reasons, and how many more there are."""
+    reasons = list(counts.items())
     text = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:REASONS_SHOWN])
     more = sum(count for _, count in reasons[REASONS_SHOWN:])
     return f"{text}, {len(reasons) - REASONS_SHOWN} more reasons ({more:,})" if more else text
@@ -74,7 +84,10 @@ def _settings(recipe: Recipe) -> list[str]:
 def measured(filtered: Filtered) -> dict[str, Any]:
     """What each image stage measured in this run, with its throughput."""
     return {
-        stage: {**dataclasses.asdict(one), "images_per_second": round(one.images / one.seconds, 2) if one.seconds else None}
+        stage: {
+            **dataclasses.asdict(one),
+            "images_per_second": round(one.images / one.seconds, 2) if one.seconds else None,
+        }
         for stage, one in filtered.measured.items()
     }
 
@@ -89,6 +102,7 @@ def measured_text(filtered: Filtered) -> str:
         fitted = "fitted anew, " if one.fitted else ""
         rate = f" at {one.images / one.seconds:,.1f}/s" if one.images and one.seconds else ""
         errors = f", {one.errors:,} with errors" if one.errors else ""
-        lines.append(f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})")
+        lines.append(
+            f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})"
+        )
     return "\n".join(lines) or "nothing to measure: these stages only decide"
-

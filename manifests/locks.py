@@ -190,4 +190,3 @@ class _Lease:
         self._thread.join()
         if not self.lost:
             self.path.unlink(missing_ok=True)
-

@@ -306,7 +306,8 @@ def _bmp(data: bytes) -> Header:
 
 _Entry = tuple[int, int, bytes]  # type, count, the value or its offset
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 254, 256, 257, 274, 322, 323
+_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _ORIENTATION, _ROWS_PER_STRIP = 254, 256, 257, 274, 278
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _STRIPS, _TILES = (273, 279), (324, 325)  # offsets, byte counts
 
 
@@ -372,13 +373,15 @@ def _number(data: bytes, entries: dict[int, _Entry], tag: int, order: str) -> in
 
 
 def _check_strips(data: bytes, entries: dict[int, _Entry], order: str, width: int, height: int) -> None:
-    """InputError unless every strip or tile lies in the file and no tile is absurdly large."""
+    """InputError unless strips or tiles cover the picture, lie in the file, and no tile is absurdly large."""
     if _TILES[0] in entries:
-        tile = [_number(data, entries, tag, order) for tag in (_TILE_WIDTH, _TILE_HEIGHT)]
-        if tile[0] > width + MAX_TILE_MARGIN or tile[1] > height + MAX_TILE_MARGIN:
+        tags, columns, rows = _TILES, *(_number(data, entries, tag, order) for tag in (_TILE_WIDTH, _TILE_HEIGHT))
+        if not (0 < columns <= width + MAX_TILE_MARGIN and 0 < rows <= height + MAX_TILE_MARGIN):
             raise InputError(BROKEN)
-    offsets, lengths = (_numbers(data, entries, tag, order) for tag in (_TILES if _TILES[0] in entries else _STRIPS))
-    if not len(offsets):
+    else:
+        tags, columns, rows = _STRIPS, width, _number(data, entries, _ROWS_PER_STRIP, order) or height
+    offsets, lengths = (_numbers(data, entries, tag, order) for tag in tags)
+    if len(offsets) < -(-width // columns) * -(-height // rows):  # decoders leave the rest black
         raise InputError(BROKEN)
     if len(lengths) != len(offsets):  # old writers leave the lengths of uncompressed strips out
         lengths = np.zeros_like(offsets)

@@ -109,18 +109,27 @@ def names(root: Path) -> list[str]:
 
 
 def save(root: Path, recipe: Recipe) -> None:
-    """Write a recipe atomically. A different one of the same name is kept under `subsets/old/`."""
+    """Write a recipe atomically. One of the same name that said something else is kept under `subsets/old/`."""
     path = recipe_path(root, recipe.name)
     data = recipe.to_json()
     atomic.make_folder(path.parent)
-    if path.exists():
-        before = path.read_bytes()
-        if before == data:
-            return
-        old = path.parent / "old" / f"{recipe.name}-{hashlib.sha256(before).hexdigest()[:12]}.json"
+    before = load(root, recipe.name)
+    if before == recipe:
+        return
+    if before is not None and not _completes(before, recipe):
+        old = path.parent / "old" / f"{recipe.name}-{before.sha256()[:12]}.json"
         atomic.make_folder(old.parent)
         if not old.exists():
-            atomic.write_bytes(old, before)
+            atomic.write_bytes(old, path.read_bytes())
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(data)
         faults.point("recipe.before_replace")
+
+
+def _completes(before: Recipe, after: Recipe) -> bool:
+    """True where `after` only fills in fingerprints that `before` did not know yet."""
+    known = {step.stage: step.fingerprint for step in after.steps}
+    steps = tuple(
+        replace(step, fingerprint=known.get(step.stage)) if step.fingerprint is None else step for step in before.steps
+    )
+    return replace(before, steps=steps) == after

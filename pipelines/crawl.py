@@ -179,7 +179,7 @@ def _fetch(
             if len(last) == BROKEN_RUN and all(last):
                 error = batch.rows["error"].to_pylist()[-1]
                 raise SetupError(
-                    f"the last {BROKEN_RUN} attempts all failed ({error}): stopped; mend it and run the same command again"
+                    f"the last {BROKEN_RUN} attempts all failed ({error}); mend that and run the same command again"
                 )
 
         pool.run(FetchWorker(dataset.root, source.fetcher()), items, FETCH_BATCH, commit)

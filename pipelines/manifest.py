@@ -12,7 +12,7 @@ import pyarrow as pa
 from manifests import flat
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
-from pipelines.filters import STAGES
+from pipelines.filters import make_stage
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, walk
 
 LAYOUT = 1  # raised when the columns of the flat manifest change
@@ -75,9 +75,10 @@ def _final_reasons(funnel: Funnel) -> list[str | None]:
 
 def _inputs(dataset: Dataset, recipe: Recipe) -> str:
     """Hash of everything the flat manifest depends on."""
+    stages = [make_stage(step.stage, step.settings) for step in recipe.steps]
     tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table]
-    tables += [dataset.measurements_table(step.stage, STAGES[step.stage].columns) for step in recipe.steps]
+    tables += [dataset.measurements_table(stage.name, stage.columns) for stage in stages]
     versions = [[str(table.folder.relative_to(dataset.root)), table.version()] for table in tables]
-    code = [[step.stage, STAGES[step.stage].version] for step in recipe.steps]
-    facts = json.dumps([LAYOUT, recipe.sha256(), versions, code])
+    deciding = [[stage.name, stage.version, stage.weights_hash()] for stage in stages]
+    facts = json.dumps([LAYOUT, recipe.sha256(), versions, deciding])
     return hashlib.sha256(facts.encode()).hexdigest()

@@ -37,7 +37,12 @@ def lhq() -> Lhq:
 
     def run(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
         done = subprocess.run(
-            lhq_command(*arguments), capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}, cwd=cwd
+            lhq_command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -60,5 +65,7 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             image = Image.fromarray(paint(7, index))
             image.reduce(2).save(folder / f"{index:03d}.jpg", quality=90)
             subject = scene.plants["subject"] or ""
-            writer.writerow([f"{index:03d}.jpg", scene.title, ";".join(scene.tags), scene.author, scene.license, subject])
+            writer.writerow(
+                [f"{index:03d}.jpg", scene.title, ";".join(scene.tags), scene.author, scene.license, subject]
+            )
     return folder

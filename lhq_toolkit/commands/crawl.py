@@ -22,7 +22,9 @@ SOURCES = ("folder", "synthetic")
 def crawl(
     dataset: DatasetPath,
     source: Annotated[list[str], typer.Option("--source", help=f"Where from: {', '.join(SOURCES)}; may be repeated.")],
-    path: Annotated[Path | None, typer.Option("--path", help="folder: take every image file below this folder.")] = None,
+    path: Annotated[
+        Path | None, typer.Option("--path", help="folder: take every image file below this folder.")
+    ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="folder: first part of the ids.", show_default="the folder's name")
     ] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """What an export looks like."""
 
     FOLDER = "folder"

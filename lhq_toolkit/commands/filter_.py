@@ -13,17 +13,22 @@ from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, 
 def filter_(
     dataset: DatasetPath,
     tags: Annotated[bool, typer.Option("--tags", help="Reject photos with a tag on the blacklist.")] = False,
-    resolution: Annotated[bool, typer.Option("--resolution", help="Reject photos with a short side too small.")] = False,
+    resolution: Annotated[
+        bool, typer.Option("--resolution", help="Reject photos with a short side too small.")
+    ] = False,
     invariance: Annotated[
         bool, typer.Option("--invariance", help="Reject photos whose halves tell where in the frame they lie.")
     ] = False,
     everything_named: Annotated[bool, typer.Option("--all", help="All of these stages.")] = False,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="STAGE.NAME=VALUE", help="A threshold or parameter; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="STAGE.NAME=VALUE", help="A threshold or parameter; repeatable."),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", metavar="STAGE", help="Take a stage out.")] = None,
     subset: Subset = "curated",
-    refit: Annotated[bool, typer.Option("--refit", help="Fit the named stages anew on the photos there are now.")] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Fit the named stages anew on the photos there are now.")
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--everything", help="Measure all photos, also those an earlier stage rejects.")
     ] = False,

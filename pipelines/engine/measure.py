@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
 from manifests.errors import InputError
 from manifests.locks import Lock
-from manifests.tables import Table, latest, not_in
+from manifests.tables import latest, not_in
 from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
 from pipelines.engine.pool import Batch, Pool
@@ -48,25 +48,30 @@ def distinct_images(view: pa.Table) -> pa.Table:
 
 
 def bring_up_to_date(
-    dataset: Dataset, stage: Stage[Any], reached: pa.Table, pool: Pool, *, refit: bool = False, retry_errors: bool = False
+    dataset: Dataset,
+    stage: Stage[Any],
+    reached: pa.Table,
+    pool: Pool,
+    *,
+    refit: bool = False,
+    retry_errors: bool = False,
 ) -> Measured:
     """Measure the stage for the photos in `reached` (with sha256 and path) that lack it.
 
     Whatever is measured already is left; a fitted stage uses its newest fit unless `refit`.
     """
-    table = dataset.measurements_table(stage.name, stage.columns)
-    with dataset.lock(stage_lock(stage.name), [table]) as lock:
+    with dataset.lock(stage_lock(stage.name), [dataset.measurements_table(stage.name, stage.columns)]) as lock:
         images = distinct_images(reached)
-        fit, fitted = None, False
-        if stage.fit_needs is not None:
-            fit, fitted = _fit(dataset, stage, images, refit)
-            if fit is None:
-                return Measured(None, False, 0, 0, 0.0)
-        wanted = fit.fingerprint if fit else fingerprint(stage, None)
-        return _measure(dataset, stage, fit, wanted, images, pool, lock, table, retry_errors, fitted)
+        if stage.fit_needs is None:
+            return _measure(dataset, stage, None, images, pool, lock, retry_errors)
+        fit, fitted = _fit(dataset, stage, images, refit)
+        if fit is None:
+            return Measured(None, False, 0, 0, 0.0)
+        return replace(_measure(dataset, stage, fit, images, pool, lock, retry_errors), fitted=fitted)
 
 
 def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> tuple[fits.Fit | None, bool]:
+    """The fit to measure with, and whether it was made now; None where the set is too small to learn from."""
     folder = dataset.fits_folder(stage.name)
     fits.sweep(folder)
     stored = fits.newest(folder, stage)
@@ -74,33 +79,34 @@ def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> 
         return stored, False
     if images.num_rows < (stage.fit_needs or 0):
         return None, False
-    fitted_on = hash_of_set(images["sha256"].to_pylist())
     threads.fix(threads.cores())
-    reader = _Reader(dataset.root, dict(zip(images["sha256"].to_pylist(), images["path"].to_pylist(), strict=True)), stage)
+    paths = dict(zip(images["sha256"].to_pylist(), images["path"].to_pylist(), strict=True))
+
+    def read(sha256: str) -> RGB:
+        return read_image(dataset.root, paths[sha256], stage.min_side)
+
     with Progress(f"{stage.name}: fit", None, "steps") as progress:
-        learn_from = FitInput(list(reader.paths), reader)
-        files = stage.fit(learn_from, lambda done, _total: progress.advance(done - progress.done))
-    return fits.store(folder, stage, fitted_on, images.num_rows, files), True
+        files = stage.fit(FitInput(list(paths), read), lambda done, _total: progress.advance(done - progress.done))
+    return fits.store(folder, stage, hash_of_set(paths), len(paths), files), True
 
 
 def _measure(
     dataset: Dataset,
     stage: Stage[Any],
     fit: fits.Fit | None,
-    wanted: str,
     images: pa.Table,
     pool: Pool,
     lock: Lock,
-    table: Table,
     retry_errors: bool,
-    fitted: bool,
 ) -> Measured:
+    """Measure the images that have no row under the fit's fingerprint yet."""
+    wanted = fit.fingerprint if fit else fingerprint(stage, None)
     known = measurements(dataset, stage, wanted)
     if retry_errors:
         known = known.filter(pc.is_null(known["error"]))
     todo = not_in(images, "sha256", known["sha256"])
     items: list[ImageItem] = list(zip(todo["sha256"].to_pylist(), todo["path"].to_pylist(), strict=True))
-    worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
+    table = dataset.measurements_table(stage.name, stage.columns)
     errors = 0
     with Progress(stage.name, len(items), "images") as progress:
 
@@ -112,20 +118,9 @@ def _measure(
             errors += batch.rows.num_rows - batch.rows["error"].null_count
             progress.advance(batch.done)
 
+        worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
         pool.run(worker, items, stage.resources.batch_size, commit, stage.resources.gpus)
-        return Measured(wanted, fitted, len(items), errors, progress.seconds)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Decodes a stored image at the scale the stage declares."""
-
-    root: Path
-    paths: Mapping[str, str]  # sha256 -> path relative to the dataset
-    stage: Stage[Any]
-
-    def __call__(self, sha256: str) -> RGB:
-        return read_image(self.root, self.paths[sha256], self.stage.min_side)
+        return Measured(wanted, False, len(items), errors, progress.seconds)
 
 
 def read_image(root: Path, path: str, min_side: int | None) -> RGB:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pyarrow as pa
 from manifests.errors import SetupError
 from pipelines.engine import threads, version
 
-Item = TypeVar("Item", contravariant=True)
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 QUEUED_PER_WORKER = 2
 _BATCHES_PER_WORKER = 4  # at least so many, so that the workers end together
@@ -34,13 +35,13 @@ class Batch:
     done: int
 
 
-class Worker(Protocol[Item]):
+class Worker(Protocol[Item_contra]):
     """Work on items, somewhere. Must be picklable; safe to repeat, for a batch may be run twice."""
 
     def setup(self) -> None:
         """Once per process, before the first batch: load weights, open handles."""
 
-    def run(self, items: Sequence[Item]) -> Batch:
+    def run(self, items: Sequence[Item_contra]) -> Batch:
         """Do the items from the front, all of them or as many as fit the worker's time slice (at least one)."""
 
 
@@ -72,6 +73,7 @@ class InProcess:
     def run(
         self, worker: Worker[Any], items: Sequence[Any], batch: int, commit: Callable[[Batch], None], gpus: float = 0.0
     ) -> None:
+        del gpus  # this process uses what it finds
         if not items:
             return
         threads.fix(threads.cores())
@@ -124,7 +126,7 @@ class OnRay:
             "max_restarts": 2,
             "max_task_retries": 2,
         }
-        actor = ray.remote(_Actor)
+        actor: Any = ray.remote(_Actor)
         thread_count = max(1, cores // count)
         actors = [actor.options(**options).remote(worker, thread_count) for _ in range(count)]
         try:
@@ -142,27 +144,29 @@ class OnRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
+        on_terminate = signal.getsignal(signal.SIGTERM)
         try:
             if self._address is not None:
-                ray.init(address=self._address, **quiet)
+                ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False)
             else:
                 ray.init(
                     address="local",
                     num_cpus=threads.cores(),
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
-                    **quiet,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
                 )
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = self._address or "this machine"
             raise SetupError(f"Ray did not start on {where}: {error}; use --workers 0 to go without it") from error
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts in its own, which would end us without a word
         self._started = True
 
     def _cores(self) -> int:
         import ray
 
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
 
 
 class _Actor:

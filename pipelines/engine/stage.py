@@ -8,7 +8,7 @@ fast, pure, and done again whenever a threshold changes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -59,7 +59,7 @@ class FitInput:
     """
 
     sha256s: Sequence[str]
-    read: Any  # Callable[[str], RGB]
+    read: Callable[[str], RGB]
     seed: int = 0
 
 
@@ -83,14 +83,14 @@ class Stage(ABC, Generic[S]):
         self.settings = settings
 
     def weights_hash(self) -> str | None:
-        """Hash of pretrained weights that the measurement depends on, if any."""
+        """Hash of files that measuring or deciding depends on besides the settings: weights, a list; None for none."""
         return None
 
     def fit(self, images: FitInput, progress: Any) -> Mapping[str, bytes]:
         """Learn from the set; returns the artefact's files by name. `progress(done, total)` may be called."""
         raise NotImplementedError(f"{self.name} is not a fitted stage")
 
-    def setup(self, artefact: Path | None) -> None:  # noqa: B027 (most stages need none)
+    def setup(self, artefact: Path | None) -> None:
         """Called once per worker before `measure`; `artefact` is the folder that `fit`'s files were stored in."""
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:

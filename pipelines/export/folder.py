@@ -26,7 +26,15 @@ BATCH = 64
 STATE = "export.json"  # in OUT: what this export is; written first
 LOCK = "exports"
 
-_DONE = pa.schema([("photo_id", pa.string()), ("file", pa.string()), ("sha256", pa.string()), ("error", pa.string()), ("enlarged", pa.bool_())])
+_DONE = pa.schema(
+    [
+        ("photo_id", pa.string()),
+        ("file", pa.string()),
+        ("sha256", pa.string()),
+        ("error", pa.string()),
+        ("enlarged", pa.bool_()),
+    ]
+)
 
 ExportItem = tuple[str, str, str]  # photo_id, path in the dataset, file in the export
 

@@ -47,7 +47,9 @@ class StoredFile:
 class Source(Protocol):
     """A place photographs come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the command line calls it, and the first part of its photo ids."""
 
     def check(self, stored: Mapping[str, StoredFile]) -> None:
         """Called once before anything is written, with the ok files this source brought before.

@@ -40,8 +40,8 @@ class Metadata:
                 found[file] = row
         if not found and files:
             raise SetupError(
-                f"none of the {len(self.rows):,} rows of {self.file} matches a photo under {root}: the path column must "
-                f"be relative to {root} or to {self.file.parent}"
+                f"none of the {len(self.rows):,} rows of {self.file} matches a photo under {root}: "
+                f"its paths must be relative to {root} or to {self.file.parent}"
             )
         return found
 

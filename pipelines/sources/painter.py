@@ -16,7 +16,7 @@ from pipelines.sources.painting.places import Stand, paint_place
 from pipelines.sources.painting.scene import CENTRED_SHARE, LICENSES, SUBJECTS, Scene, describe
 from pipelines.sources.painting.sky import paint_sky
 from pipelines.sources.painting.subjects import place_subject
-from pipelines.sources.painting.weather import weather
+from pipelines.sources.painting.weather import air, falling
 
 __all__ = ["CENTRED_SHARE", "LICENSES", "Scene", "describe", "paint"]
 
@@ -49,14 +49,16 @@ def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
         unit=unit,
         season=scene.season,
         side=1 if rng.random() < 0.5 else -1,
+        floor=height,
     )
     paint_sky(canvas, horizon)
     stand = paint_place(canvas, scene.kind, horizon, scene.subject_kind is not None)
-    canvas.stroke(5.6 * unit, 2.4 * unit, 0.02)
     _bystanders(canvas, scene, stand)
+    air(canvas, scene.weather, horizon)
     if scene.subject_kind is not None:
         _centre(canvas, scene, scene.subject_kind)
-    weather(canvas, scene.weather, horizon)
+    canvas.stroke(3.6 * unit, 1.8 * unit, 0.02)
+    falling(canvas, scene.weather)
     return _finish(canvas)
 
 
@@ -74,7 +76,8 @@ def _bystanders(canvas: Canvas, scene: Scene, stand: Stand) -> None:
         x, down = x[:1], down[:1]
     for at, t in zip(x.tolist(), down.tolist(), strict=True):
         top = float(stand.top[int(np.clip(at, 0, canvas.width - 1))])
-        y = top + (canvas.height - RIM - top) * t * 0.8 + 2
+        y = top + 2 + (0.0 if stand.shore else max(canvas.height - RIM - top, 0.0) * t * 0.8)
+        t = 0.0 if stand.shore else t
         tall = canvas.height * (0.09 + 0.22 * t) * rng.uniform(0.6, 1.2)
         broad = tall * {"tree": 0.85, "conifer": 0.5, "hut": 1.1, "arch": 1.2, "stone": 0.8}.get(kind, 0.55)
         if kind == "balloon":
@@ -92,8 +95,7 @@ def _centre(canvas: Canvas, scene: Scene, kind: str) -> None:
 
 
 def _finish(canvas: Canvas) -> npt.NDArray[np.uint8]:
-    """Small dabs, the weave of the cloth, a little contrast; the rim is cut off."""
-    canvas.stroke(2.8 * canvas.unit, 1.5 * canvas.unit, 0.012)
+    """The weave of the cloth, a little contrast; the rim is cut off."""
     picture = canvas.pixels[RIM:-RIM, RIM:-RIM]
     weave = canvas.grain(0.5, 0.5)[RIM:-RIM, RIM:-RIM]
     picture = picture * (1 + np.float32(0.012) * weave)[..., None]

@@ -198,6 +198,13 @@ def test_a_thumbnail_in_exif_does_not_make_a_cut_jpeg_complete() -> None:
         assert refusal(whole[: len(whole) * tenth // 10]) == module.CUT
 
 
+def test_a_tiff_whose_strips_do_not_cover_it_is_refused() -> None:
+    data = encode(noise(), "tiff")
+    taller = data.replace(struct.pack("<HHII", 257, 4, 1, 30), struct.pack("<HHII", 257, 4, 1, 31))
+    assert taller != data
+    assert refusal(taller) == module.BROKEN
+
+
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
     data = encode(noise(), "jpeg")
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"

@@ -47,11 +47,14 @@ class Canvas:
         rows = np.arange(top, self.floor, dtype=np.float32)[:, None]
         return top, np.clip(rows - profile[None, :] + np.float32(0.5), 0, 1)
 
+    def _anywhere(self) -> tuple[int, int]:
+        y, x = self.rng.integers(TILE, size=2).tolist()
+        return y, x
+
     def grain(self, blur_y: float, blur_x: float, rows: int | None = None) -> Array:
         """Texture [rows, width] with deviation 1."""
-        return window(
-            self.rng, wrapping(_stepped(blur_y), _stepped(blur_x)), self.height if rows is None else rows, self.width
-        )
+        height = self.height if rows is None else rows
+        return window(wrapping(_stepped(blur_y), _stepped(blur_x)), self._anywhere(), height, self.width)
 
     def stroke(self, length: float, breadth: float, relief: float, top: int = 0, bottom: int | None = None) -> None:
         """Turn the rows into dabs of one colour each, `length` x `breadth` pixels, lightness varied by `relief`."""
@@ -59,10 +62,9 @@ class Canvas:
         if bottom - top < 2:
             return
         dy, dx, tone = dabs(_stepped(length), _stepped(breadth))
-        state = self.rng.bit_generator.state
-        step = window(self.rng, dy * np.int32(self.width) + dx, bottom - top, self.width)
-        self.rng.bit_generator.state = state  # the same window again
-        shade = 1 + np.float32(relief) * window(self.rng, tone, bottom - top, self.width)
+        start = self._anywhere()
+        step = window(dy * np.int32(self.width) + dx, start, bottom - top, self.width)
+        shade = 1 + np.float32(relief) * window(tone, start, bottom - top, self.width)
         step += np.arange(top * self.width, bottom * self.width, dtype=np.int32).reshape(step.shape)
         # steps over a side edge land in the rim of a neighbouring row, which is cut off
         self.pixels[top:bottom] = self.pixels.reshape(-1, 3).take(step, axis=0, mode="clip") * shade[..., None]

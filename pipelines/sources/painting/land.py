@@ -16,13 +16,15 @@ GREENS: dict[str, tuple[str, str]] = {  # (light, deep)
 }
 
 
-def skyline(canvas: Canvas, base: float, lift: float, cell: float, *, sharp: bool, beyond: int = 0) -> Array:
-    """A ridge's outline [width] (y in pixels) around `base`, `lift` pixels of deviation.
+def skyline(
+    canvas: Canvas, base: float, lift: float, cell: float, *, sharp: bool, beyond: int = 0, octaves: int = 5
+) -> Array:
+    """A ridge's outline [width] (y in pixels) around `base`, `lift` pixels of deviation; fewer `octaves` are smoother.
 
     `beyond`: so many pixels more on either side, for what looks past the frame.
     """
     make = peaks if sharp else curve
-    line = make(canvas.rng, canvas.width + 2 * beyond, cell, 6 if sharp else 4, 0.5 if sharp else 0.32)
+    line = make(canvas.rng, canvas.width + 2 * beyond, cell, octaves, 0.42 if sharp else 0.3)
     return (np.float32(base) - np.float32(lift) * line).astype(np.float32)
 
 
@@ -81,9 +83,9 @@ def ground(canvas: Canvas, profile: Array, near: Array, far: Array, distance: fl
     blades = canvas.grain(2.6 * unit, 0.7, rows) * np.clip(down * 1.3, 0.1, 1)
     tone = far + (near - far) * down[..., None]
     tone = tone * (1 + shade + np.float32(0.075 * rough) * blades).astype(np.float32)[..., None]
-    canvas.lay(top, mask, canvas.light.on(tone, distance) + (1 - down[..., None]) * 0)
+    canvas.lay(top, mask, canvas.light.on(tone, distance))
     haze = np.clip(1 - depth / np.float32(40 * unit), 0, 1) * np.float32(0.4 * distance)
-    canvas.lay(top, mask * haze, canvas.light.haze)
+    canvas.lay(top, (mask * haze)[: int(41 * unit + np.ptp(profile)) + 2], canvas.light.haze)
 
 
 def flowers(canvas: Canvas, profile: Array, colours: tuple[str, ...], count: int) -> None:
@@ -105,25 +107,28 @@ def flowers(canvas: Canvas, profile: Array, colours: tuple[str, ...], count: int
             canvas.pixels[rows, columns] = 0.2 * canvas.pixels[rows, columns] + 0.8 * hue[part]
 
 
-def dune(canvas: Canvas, profile: Array, sand: Array, distance: float) -> None:
-    """A dune: crests that wind down from the skyline part its lit from its shaded slope; wind ripples."""
-    unit, side, width = canvas.unit, canvas.side, canvas.width
+def dune(canvas: Canvas, outline: Array, sand: Array, distance: float) -> None:
+    """A dune: from its tops crests wind down and part the lit from the shaded slopes; wind ripples.
+
+    `outline` reaches beyond the frame by the same number of pixels on either side.
+    """
+    unit, rng, width = canvas.unit, canvas.rng, canvas.width
+    beyond = (len(outline) - width) // 2
+    profile = outline[beyond : beyond + width]
     top, mask = canvas.below(profile)
     depth = _depth(canvas, profile, top)
-    lean = canvas.rng.uniform(0.5, 1.5) * canvas.rng.choice((-1, 1))
-    sway = curve(canvas.rng, canvas.height, 46 * unit, 2) * 9 * unit
-    reach = int(canvas.height * 1.5 + 60 * unit)
-    slope = _smooth(curve(canvas.rng, width + 2 * reach, 88 * unit, 3, 0.4), 3)
-    down = np.arange(top, canvas.height)
-    columns = np.arange(width)[None, :] + reach + (lean * 0.6 * depth + sway[down][:, None]).astype(np.intp)
-    swing = slope[np.clip(columns, 0, width + 2 * reach - 1)]
-    shade = smoothstep(-0.22, 0.22, swing * side) * np.clip(1.2 - depth / np.float32(170 * unit), 0.25, 1)
+    lean = rng.uniform(0.5, 1.6) * rng.choice((-1, 1))
+    sway = 14 * unit * curve(rng, mask.shape[0], 40 * unit, 2)[:, None] * np.clip(depth / np.float32(40 * unit), 0, 1)
+    columns = np.arange(width)[None, :] + np.clip(lean * depth + sway, -beyond, beyond).astype(np.intp) + beyond
+    slope = np.gradient(_smooth(outline, 5 * unit))[columns] * canvas.side
+    shade = smoothstep(-0.05, 0.12, -slope) * np.clip(1.1 - depth / np.float32(150 * unit), 0.15, 1)
+    shade += 0.1 * field(rng, mask.shape[0], width, (30 * unit, 110 * unit), 2)
     ripple = canvas.grain(1.1, 9 * unit, mask.shape[0]) * np.clip(depth / np.float32(60 * unit), 0, 1)
-    dark = sand * np.array([0.60, 0.50, 0.52], np.float32)
-    tone = sand * np.float32(1.05) + (dark - sand) * shade[..., None].astype(np.float32)
-    tone = tone * (1 + np.float32(0.025) * ripple)[..., None]
-    crest = np.exp(-depth / np.float32(3 * unit))[..., None] * np.float32(0.16)
-    canvas.lay(top, mask, canvas.light.on(tone * (1 + crest), distance))
+    dark = sand * np.array([0.58, 0.48, 0.52], np.float32)
+    tone = sand * np.float32(1.06) + (dark - sand) * np.clip(shade, 0, 1)[..., None].astype(np.float32)
+    crest = np.exp(-depth / np.float32(2.5 * unit)) * np.float32(0.12)
+    tone *= (1 + np.float32(0.03) * ripple + crest)[..., None]
+    canvas.lay(top, mask, canvas.light.on(tone, distance))
 
 
 def mesa_line(canvas: Canvas, base: float, lift: float, cell: float) -> Array:
@@ -156,7 +161,7 @@ def mesa(canvas: Canvas, profile: Array, distance: float) -> None:
 
 def _depth(canvas: Canvas, profile: Array, top: int) -> Array:
     """Pixels below the outline [rows, width], not negative."""
-    rows = np.arange(top, canvas.height, dtype=np.float32)[:, None]
+    rows = np.arange(top, canvas.floor, dtype=np.float32)[:, None]
     return np.maximum(rows - profile[None, :], 0)
 
 

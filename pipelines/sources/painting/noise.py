@@ -87,9 +87,9 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
     return t * t * (3 - 2 * t)
 
 
-def window(rng: np.random.Generator, tile: npt.NDArray[T], height: int, width: int) -> npt.NDArray[T]:
-    """[height, width] of a wrapping texture [TILE, TILE], from a random place."""
-    start_y, start_x = rng.integers(TILE, size=2).tolist()
+def window(tile: npt.NDArray[T], start: tuple[int, int], height: int, width: int) -> npt.NDArray[T]:
+    """[height, width] of a wrapping texture [TILE, TILE], from (y, x) in 0..TILE-1 on."""
+    start_y, start_x = start
     wide = tile if start_x + width <= TILE else np.concatenate([tile] * (1 + (start_x + width - 1) // TILE), axis=1)
     rows = (np.arange(height) + start_y) % TILE
     part: npt.NDArray[T] = wide[:, start_x : start_x + width].take(rows, axis=0)

@@ -14,10 +14,8 @@ def paint_sky(canvas: Canvas, horizon: float) -> None:
     rows = min(int(horizon) + 24, canvas.height)
     _gradient(canvas, rows, horizon)
     light, rng = canvas.light, canvas.rng
-    if light.dark > 0.9:
-        _stars(canvas, rows)
-        if rng.random() < 0.45:
-            _aurora(canvas, rows)
+    if light.dark > 0.9 and rng.random() < 0.45:
+        _aurora(canvas, rows)
     if light.orb is not None:
         _orb(canvas, rows)
     draw = rng.random()
@@ -32,11 +30,13 @@ def paint_sky(canvas: Canvas, horizon: float) -> None:
     elif draw < 0.85:
         _veils(canvas, rows, horizon)
     canvas.stroke(15 * canvas.unit, 4.5 * canvas.unit, 0.012, 0, rows)
+    if light.dark > 0.9:
+        _stars(canvas, rows)
 
 
 def _gradient(canvas: Canvas, rows: int, horizon: float) -> None:
     """Zenith to horizon, the steps softly broken; below the horizon the last colour goes on."""
-    wander = field(canvas.rng, rows, canvas.width, (60 * canvas.unit, 160 * canvas.unit), 2)
+    wander = field(canvas.rng, rows, canvas.width, (60 * canvas.unit, 160 * canvas.unit), 1)
     t = np.arange(rows, dtype=np.float32)[:, None] / np.float32(horizon) + np.float32(0.022) * wander
     steps = np.linspace(0, 1, 256)
     table = np.stack([np.interp(steps, (0, 0.4, 0.75, 1.0), canvas.light.sky[:, i]) for i in range(3)], axis=1)

@@ -59,8 +59,8 @@ def wood(canvas: Canvas, foot: Array, heights: Array, leaf: Array, distance: flo
     """Fill the trees whose `heights` [2, width] stand on `foot` [width] (y in pixels), and all below them."""
     outline = foot[None, :] - heights
     high = outline.min(axis=0)
-    top = int(np.clip(np.floor(outline.min()) - 1, 0, canvas.height - 1))
-    rows = np.arange(top, canvas.height, dtype=np.float32)[:, None]
+    top = int(np.clip(np.floor(outline.min()) - 1, 0, canvas.floor - 1))
+    rows = np.arange(top, canvas.floor, dtype=np.float32)[:, None]
     mask = 0.5 * (np.clip(rows - outline[0] + 0.5, 0, 1) + np.clip(rows - outline[1] + 0.5, 0, 1))
     size = np.float32(max(float(heights.max()), 2.0))
     depth = np.clip((rows - high[None, :]) / size, 0, 3)
@@ -69,7 +69,7 @@ def wood(canvas: Canvas, foot: Array, heights: Array, leaf: Array, distance: flo
     tip = np.exp(-2.2 * depth)
     tone = leaf * (0.62 + 0.5 * tip + (0.10 * boughs + 0.10 * clumps) * (0.5 + tip))[..., None].astype(np.float32)
     if snowy > 0:
-        white = smoothstep(0.0, 1.1, 0.7 * boughs + 0.5 * clumps + 1.1 * tip - 0.45) * np.float32(snowy)
+        white = smoothstep(0.0, 1.1, 0.4 * boughs + 0.35 * clumps + 1.5 * tip - 0.35) * np.float32(snowy)
         tone += (rgb("#eef3f8") - tone) * white[..., None]
     canvas.lay(top, mask.astype(np.float32), canvas.light.on(tone, distance))
 

@@ -8,6 +8,10 @@ from pipelines.sources.painting.canvas import Canvas
 from pipelines.sources.painting.light import mix
 from pipelines.sources.painting.noise import TILE, field, smoothstep, wrapping
 
+_VEILS = {"fog": 0.85, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
+
+_VEILS = {"fog": 0.85, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
+
 
 def mist(canvas: Canvas, y: float, thick: float, force: float) -> None:
     """A torn band of mist around row `y`, `thick` pixels deep."""
@@ -21,17 +25,17 @@ def mist(canvas: Canvas, y: float, thick: float, force: float) -> None:
     canvas.lay(top, np.clip(force * body, 0, 1).astype(np.float32), mix(canvas.light.haze, canvas.light.sky[3], 0.35))
 
 
-def weather(canvas: Canvas, kind: str, horizon: float) -> None:
-    """Lay `kind` ("clear", "fog", "haze", "rain", "snowfall") over the finished scene."""
-    if kind == "fog":
-        _veil(canvas, horizon, 0.8)
-    elif kind == "haze":
-        _veil(canvas, horizon, 0.42)
-    elif kind == "rain":
-        _veil(canvas, horizon, 0.3)
+def air(canvas: Canvas, kind: str, horizon: float) -> None:
+    """What `kind` of weather ("clear", "fog", "haze", "rain", "snowfall") puts between the viewer and the land."""
+    if kind in _VEILS:
+        _veil(canvas, horizon, _VEILS[kind])
+
+
+def falling(canvas: Canvas, kind: str) -> None:
+    """Rain or snow before everything else."""
+    if kind == "rain":
         _rain(canvas)
     elif kind == "snowfall":
-        _veil(canvas, horizon, 0.35)
         _snowfall(canvas)
 
 
