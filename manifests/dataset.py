@@ -112,21 +112,24 @@ class Dataset:
 
     def photos(self) -> pa.Table:
         """One row per photo: the columns of `photos` and `queries`, all that found it, sorted."""
-        photos = self.photos_table.current("photo_id")
+        return self.with_queries(self.photos_table.current("photo_id"))
+
+    def with_queries(self, rows: pa.Table) -> pa.Table:
+        """`rows` with the column `queries` added for their `photo_id`; null where no sighting is known."""
         found = self.sightings_table.read(["photo_id", "query"])
         found = found.group_by(["photo_id", "query"], use_threads=False).aggregate([]).sort_by("query")
         queries = found.group_by("photo_id", use_threads=False).aggregate([("query", "list")])
-        return _left_join(photos, queries.rename_columns({"query_list": "queries"}), "photo_id")
+        return _left_join(rows, queries.rename_columns({"query_list": "queries"}), "photo_id")
 
     def files(self) -> pa.Table:
         """One row per photo that was tried: its latest file row."""
         return self.files_table.current("photo_id")
 
     def photos_with_files(self) -> pa.Table:
-        """`photos()` beside `file_status`, `sha256`, `path` and `file_{bytes,format,width,height,error}`."""
+        """The columns of `photos` beside `file_status`, `sha256`, `path`, `file_{bytes,format,width,height,error}`."""
         renamed = {name: f"file_{name}" for name in ("status", "bytes", "format", "width", "height", "error")}
-        files = self.files().select(["photo_id", "sha256", "path", *renamed])
-        return _left_join(self.photos(), files.rename_columns({**renamed, "photo_id": "photo_id"}), "photo_id")
+        files = self.files().select(["photo_id", "sha256", "path", *renamed]).rename_columns(renamed)
+        return _left_join(self.photos_table.current("photo_id"), files, "photo_id")
 
 
 def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:

@@ -137,6 +137,8 @@ def latest(rows: pa.Table, key: str) -> pa.Table:
         return rows
     numbered = pa.table({"key": rows[key], "row": np.arange(rows.num_rows)})
     grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "max")])
+    if grouped.num_rows == rows.num_rows:  # nothing was superseded
+        return rows
     return rows.take(grouped["row_max"])
 
 

@@ -82,8 +82,8 @@ class Funnel:
         state = np.full(size, NOT_REACHED, dtype=np.int8)
         reason = np.full(size, None, dtype=object)
         value = np.full(size, np.nan)
-        view = self.photos.filter(pa.array(reached))
         rows = np.flatnonzero(reached)
+        view = self.photos if len(rows) == size else self.photos.filter(pa.array(reached))
         if stage.min_side is not None:
             view, rows = self._measured(stage, fingerprint, view, rows, state, reason)
         verdicts = stage.decide(view)
@@ -118,7 +118,7 @@ class Funnel:
         good = ~pending & ~failed
         for name in stage.columns:
             view = view.append_column(name, found[name].combine_chunks().take(at))
-        return view.filter(pa.array(good)), rows[good]
+        return (view, rows) if good.all() else (view.filter(pa.array(good)), rows[good])
 
     def subset_hash(self) -> str:
         """Hash of the subset: its sorted photo ids and file hashes."""

@@ -39,7 +39,7 @@ def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
 
 def flatten(funnel: Funnel) -> pa.Table:
     """The photos of a funnel with three columns per stage, `keep` and `reason`; sorted by photo_id."""
-    rows = funnel.photos
+    rows = funnel.dataset.with_queries(funnel.photos)
     for outcome in funnel.outcomes:
         rows = rows.append_column(f"{outcome.stage}_value", _numbers(outcome))
         rows = rows.append_column(f"{outcome.stage}_keep", _keep(outcome))

@@ -33,6 +33,9 @@ _SKYLINE: dict[str, tuple[float, float]] = {  # range of the horizon, fraction o
     "snowfield": (0.48, 0.6),
     "night sky": (0.6, 0.72),
 }
+_SLENDER = {"tree": 0.85, "conifer": 0.5, "hut": 1.1, "arch": 1.2, "stone": 0.6}  # width over height
+_TONE = np.linspace(0, 1, 4096)
+_CONTRAST = np.clip((_TONE + 0.44 * (_TONE - 0.45) * _TONE * (1 - _TONE)) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
@@ -53,7 +56,7 @@ def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
     )
     paint_sky(canvas, horizon)
     stand = paint_place(canvas, scene.kind, horizon, scene.subject_kind is not None)
-    _bystanders(canvas, scene, stand)
+    _bystanders(canvas, stand)
     air(canvas, scene.weather, horizon)
     if scene.subject_kind is not None:
         _centre(canvas, scene, scene.subject_kind)
@@ -62,7 +65,7 @@ def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
     return _finish(canvas)
 
 
-def _bystanders(canvas: Canvas, scene: Scene, stand: Stand) -> None:
+def _bystanders(canvas: Canvas, stand: Stand) -> None:
     """Small things anywhere on the ground, mostly trees and rocks; the far ones first."""
     rng = canvas.rng
     draw = rng.random()
@@ -74,12 +77,11 @@ def _bystanders(canvas: Canvas, scene: Scene, stand: Stand) -> None:
     if rng.random() < 0.15:
         kind = SUBJECTS[int(rng.integers(len(SUBJECTS)))]
         x, down = x[:1], down[:1]
-    for at, t in zip(x.tolist(), down.tolist(), strict=True):
+    for at, t in zip(x.tolist(), (down * (0 if stand.shore else 1)).tolist(), strict=True):
         top = float(stand.top[int(np.clip(at, 0, canvas.width - 1))])
-        y = top + 2 + (0.0 if stand.shore else max(canvas.height - RIM - top, 0.0) * t * 0.8)
-        t = 0.0 if stand.shore else t
+        y = top + 2 + max(canvas.height - RIM - top, 0.0) * t * 0.8
         tall = canvas.height * (0.09 + 0.22 * t) * rng.uniform(0.6, 1.2)
-        broad = tall * {"tree": 0.85, "conifer": 0.5, "hut": 1.1, "arch": 1.2, "stone": 0.8}.get(kind, 0.55)
+        broad = tall * _SLENDER.get(kind, 0.55)
         if kind == "balloon":
             y = rng.uniform(0.2, 0.55) * canvas.height
         place_subject(canvas, kind, (at, y), (broad, tall), stand.far + 0.15 * (1 - t))
@@ -98,7 +100,5 @@ def _finish(canvas: Canvas) -> npt.NDArray[np.uint8]:
     """The weave of the cloth, a little contrast; the rim is cut off."""
     picture = canvas.pixels[RIM:-RIM, RIM:-RIM]
     weave = canvas.grain(0.5, 0.5)[RIM:-RIM, RIM:-RIM]
-    picture = picture * (1 + np.float32(0.012) * weave)[..., None]
-    picture = np.clip(picture, 0, 1)
-    picture = picture + np.float32(0.22) * (picture - np.float32(0.45)) * picture * (1 - picture) * 2
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    level = picture * (4095 + np.float32(4095 * 0.012) * weave)[..., None]
+    return _CONTRAST.take(level.astype(np.int32), mode="clip")

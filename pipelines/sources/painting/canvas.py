@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,11 +31,11 @@ class Canvas:
 
     @property
     def height(self) -> int:
-        return self.pixels.shape[0]
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     def lay(self, top: int, mask: Array, colour: Array) -> None:
         """Paint `colour` ([3] or [rows, width, 3]) over the rows from `top` where `mask` [rows, width] says."""
@@ -72,7 +73,7 @@ class Canvas:
 
 def _stepped(size: float) -> float:
     """The nearest of a few sizes, so that scenes of every unit share the same few textures."""
-    return float(2 ** (round(2 * np.log2(size)) / 2))
+    return float(2.0 ** round(math.log2(size)))
 
 
 @lru_cache(maxsize=32)
@@ -91,8 +92,8 @@ def dabs(length: float, breadth: float) -> tuple[Steps, Steps, Array]:
     y = np.arange(TILE)[:, None] + bend
     x = np.arange(TILE)[None, :] + np.roll(bend, TILE // 3, axis=1)
     cell_y, cell_x = np.floor(y / step_y).astype(np.intp), np.floor(x / step_x).astype(np.intp)
-    best = np.full((TILE, TILE), np.inf)
-    dy, dx, tone = np.zeros((TILE, TILE)), np.zeros((TILE, TILE)), np.zeros((TILE, TILE), np.float32)
+    best = np.full((TILE, TILE), np.inf, np.float32)
+    dy, dx, tone = (np.zeros((TILE, TILE), np.float32) for _ in range(3))
     for i in (-1, 0, 1):
         for j in (-1, 0, 1):
             row, column = cell_y + i, cell_x + j

@@ -49,7 +49,7 @@ def mountain(canvas: Canvas, outline: Array, distance: float, snow: float, rock:
     top, mask = canvas.below(profile)
     depth = _depth(canvas, profile, top)
     rows = mask.shape[0]
-    relief = creases(canvas.rng, rows, width + 8, (84 * unit, 46 * unit), 5, 0.6)
+    relief = creases(canvas.rng, rows, width + 8, (84 * unit, 46 * unit), 4, 0.62)
     place = np.clip(depth, 0, rows - 1).astype(np.intp)
     columns = np.arange(width)[None, :] + 4
     flow = relief[place, columns]
@@ -77,7 +77,7 @@ def ground(canvas: Canvas, profile: Array, near: Array, far: Array, distance: fl
     rows = mask.shape[0]
     depth = _depth(canvas, profile, top)
     down = np.clip(depth / np.float32(110 * unit), 0, 1)
-    swell = field(canvas.rng, rows, canvas.width, (22 * unit, 130 * unit), 3)
+    swell = field(canvas.rng, rows, canvas.width, (22 * unit, 130 * unit), 2)
     slope = np.tanh(2.5 * np.gradient(_smooth(profile, 12 * unit))) * canvas.side
     shade = 0.14 * swell + 0.16 * slope * np.exp(-depth / np.float32(50 * unit))
     blades = canvas.grain(2.6 * unit, 0.7, rows) * np.clip(down * 1.3, 0.1, 1)
@@ -162,7 +162,8 @@ def mesa(canvas: Canvas, profile: Array, distance: float) -> None:
 def _depth(canvas: Canvas, profile: Array, top: int) -> Array:
     """Pixels below the outline [rows, width], not negative."""
     rows = np.arange(top, canvas.floor, dtype=np.float32)[:, None]
-    return np.maximum(rows - profile[None, :], 0)
+    depth: Array = np.maximum(rows - profile[None, :], 0)
+    return depth
 
 
 def _smooth(line: Array, width: float) -> Array:
@@ -170,4 +171,5 @@ def _smooth(line: Array, width: float) -> Array:
     half = max(int(width) // 2, 1)
     padded = np.pad(line, half, mode="edge")
     total = np.cumsum(np.concatenate([[0.0], padded]))
-    return ((total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)).astype(np.float32)
+    mean: Array = ((total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)).astype(np.float32)
+    return mean

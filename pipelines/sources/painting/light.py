@@ -34,15 +34,17 @@ class Light:
 
     def on(self, material: Array, distance: float = 0.0) -> Array:
         """A material ([..., 3], as seen at noon) in this light; `distance` 0 is near, 1 is lost in haze."""
-        return material * (self.tint * np.float32(1 - distance)) + self.haze * np.float32(distance)
+        seen: Array = material * (self.tint * np.float32(1 - distance))
+        seen += self.haze * np.float32(distance)
+        return seen
 
 
 _SKIES: dict[str, tuple[str, str, str, str, str, str, str, float]] = {
     #            zenith     high       low        horizon    sun        haze       tint       dark
-    "dawn": ("#5c7fb0", "#9db4d3", "#ecc8b8", "#fde3b4", "#fff0c8", "#cdbcc4", "#f4dccf", 0.1),
+    "dawn": ("#6483b4", "#abb2d2", "#efc3ba", "#fddcb4", "#fff0c8", "#cdbcc4", "#f4dccf", 0.1),
     "morning": ("#3f86cc", "#7db6e6", "#bcdcf0", "#f4efd9", "#fffbe6", "#c9dbe6", "#fff6e2", 0.0),
     "noon": ("#2571c4", "#559fde", "#97c9ec", "#dcedf3", "#fffef2", "#b9d4e6", "#ffffff", 0.0),
-    "golden": ("#5a86b8", "#a5b6c4", "#f2cb90", "#ffe09a", "#fff2bd", "#cbb7ae", "#ffdfac", 0.0),
+    "golden": ("#5c82b8", "#b0b4c8", "#f3c598", "#ffdd9c", "#fff2bd", "#cbb7ae", "#ffdfac", 0.0),
     "sunset": ("#363d74", "#92507f", "#ee7c58", "#ffc56a", "#ffe3a0", "#b47a86", "#dfa08a", 0.3),
     "dusk": ("#1d2450", "#47437c", "#96628a", "#e39b88", "#ffd0a8", "#81699a", "#857ba6", 0.55),
     "overcast": ("#7f909f", "#9dabb6", "#bcc6cb", "#d7dad6", "#f2f2ea", "#b9c3c8", "#d2d8da", 0.05),
@@ -56,10 +58,10 @@ def light_of(rng: np.random.Generator, time: str, width: int, horizon: float, he
 
     The place is uniform to 0.4 heights beyond both edges, further than the glow reaches.
     """
-    lean = 0.45 * rng.random() ** 2 if time in _KIN else 0.0
+    lean = 0.35 * rng.random() ** 2 if time in _KIN else 0.0
     one, other = _SKIES[time], _SKIES[_KIN.get(time, time)]
     colours = [mix(rgb(a), rgb(b), lean) for a, b in zip(one[:7], other[:7], strict=True)]
-    cast = (1 + rng.normal(0, 0.035, 3)).astype(np.float32)
+    cast = (1 + rng.normal(0, 0.022, 3)).astype(np.float32)
     colours = [np.clip(colour * cast, 0, 1) for colour in colours]
     seen = rng.random() < {"overcast": 0.0, "noon": 0.35, "night": 0.6}.get(time, 0.65)
     low = {"dawn": 0.8, "sunset": 0.82, "golden": 0.6, "dusk": 0.97, "morning": 0.45}.get(time, 0.3)

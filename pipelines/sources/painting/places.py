@@ -62,7 +62,7 @@ def _snow_line(canvas: Canvas, base: float, lift: float) -> float:
 def _range(canvas: Canvas, horizon: float, tall: float, layers: int = 2) -> None:
     """Blue ridges and before them one range of rock, `tall` pixels high at most."""
     rng, unit = canvas.rng, canvas.unit
-    canvas.floor = min(int(horizon) + 2, canvas.height)
+    canvas.floor = min(int(horizon + 0.1 * canvas.height), canvas.height)
     for layer in range(layers):
         share = (layer + 1) / (layers + 1)
         base = horizon - tall * (0.62 - 0.34 * share)
@@ -98,9 +98,8 @@ def _field(canvas: Canvas, top: Array, distance: float, *, bloom: bool = False) 
     swap = canvas.rng.random(dtype=np.float32) * np.float32(0.4)
     land.ground(canvas, top, mix(deep, light, float(swap)), light, distance, 0.35 if canvas.season == "winter" else 1.0)
     if distance < 0.08:
-        blades = trees.spires(canvas, 7 * canvas.unit, 1.3 * canvas.unit, 0.1)
-        line = top[None, :] - blades
-        first, mask = canvas.below(line.min(axis=0))
+        blades = canvas.rng.random(canvas.width, np.float32) ** 2 * np.float32(6 * canvas.unit)
+        first, mask = canvas.below(top - blades)
         foot = np.clip(top[None, :] + 3 - np.arange(first, canvas.floor)[:, None], 0, 1)
         canvas.lay(first, (mask * foot).astype(np.float32), canvas.light.on(light * np.float32(0.82), distance))
     if bloom and canvas.season in ("spring", "summer"):
@@ -175,9 +174,8 @@ def _sea(canvas: Canvas, horizon: float, near: bool) -> Stand:
     rng, unit, height = canvas.rng, canvas.unit, canvas.height
     level = int(horizon)
     for _ in range(int(rng.integers(0, 3))):
-        line = land.skyline(
-            canvas, level + rng.uniform(0, 14) * unit, 12 * unit, rng.uniform(90, 170) * unit, sharp=False
-        )
+        base, cell = level + rng.uniform(0, 14) * unit, rng.uniform(90, 170) * unit
+        line = land.skyline(canvas, base, 12 * unit, cell, sharp=False)
         land.far_ridge(canvas, np.minimum(line, level + 2), rgb("#5f6f74"), rng.uniform(0.35, 0.75), 0.3)
     deep = rgb(("#1f5a74", "#2b6f80", "#24506e", "#3b7f86")[int(rng.integers(4))])
     paint_water(canvas, level, rng.uniform(0.5, 1.0), deep)
@@ -206,7 +204,7 @@ def _forest(canvas: Canvas, horizon: float, near: bool) -> Stand:
         line = land.skyline(canvas, horizon - 0.1 * height, 0.05 * height, 120 * unit, sharp=True)
         land.far_ridge(canvas, line, rgb("#5d7690"), 0.6, 0.5)
     layers = int(rng.integers(4, 6))
-    snowy = 0.85 if canvas.season == "winter" else 0.0
+    snowy = 0.6 if canvas.season == "winter" else 0.0
     conifers = canvas.season in ("winter", "summer") or rng.random() < 0.4
     bases = [horizon + (0.86 * height - horizon) * layer / (layers - 1) for layer in range(layers)]
     lines = [land.skyline(canvas, base, 6 * unit, 150 * unit, sharp=False) for base in bases]
@@ -264,7 +262,7 @@ def _hedge(canvas: Canvas, foot: Array, heights: Array, distance: float) -> None
     canvas.lay(first, body.astype(np.float32), canvas.light.on(tone, distance))
 
 
-def _dunes(canvas: Canvas, horizon: float, near: bool) -> Stand:
+def _dunes(canvas: Canvas, horizon: float, near: bool) -> Stand:  # noqa: ARG001 (the ground is always near)
     rng, unit, height = canvas.rng, canvas.unit, canvas.height
     sand = rgb(("#e3b778", "#d99a5f", "#e6cfa0", "#cf8656")[int(rng.integers(4))])
     if rng.random() < 0.4:
@@ -282,10 +280,10 @@ def _dunes(canvas: Canvas, horizon: float, near: bool) -> Stand:
     return Stand(lines[-1][_BEYOND:-_BEYOND], 0.0, trees=False)
 
 
-def _canyon(canvas: Canvas, horizon: float, near: bool) -> Stand:
+def _canyon(canvas: Canvas, horizon: float, near: bool) -> Stand:  # noqa: ARG001 (the ground is always near)
     rng, unit, height = canvas.rng, canvas.unit, canvas.height
     base = horizon + 0.06 * height
-    canvas.floor = min(int(base + 0.1 * height), height)
+    canvas.floor = min(int(base + 0.16 * height), height)
     for t in (0.0, 0.5, 1.0)[int(rng.integers(0, 2)) :]:
         lift = (0.05 + 0.07 * t) * height
         line = land.mesa_line(canvas, base - lift * 0.55, lift, (120 + 70 * t) * unit)
@@ -297,7 +295,7 @@ def _canyon(canvas: Canvas, horizon: float, near: bool) -> Stand:
     return Stand(top, 0.05, trees=False)
 
 
-def _snowfield(canvas: Canvas, horizon: float, near: bool) -> Stand:
+def _snowfield(canvas: Canvas, horizon: float, near: bool) -> Stand:  # noqa: ARG001 (the ground is always near)
     rng, unit, height = canvas.rng, canvas.unit, canvas.height
     if rng.random() < 0.7:
         _range(canvas, horizon + 0.04 * height, rng.uniform(0.4, 0.85) * horizon, 1)
@@ -311,7 +309,7 @@ def _snowfield(canvas: Canvas, horizon: float, near: bool) -> Stand:
         if t < 0.7:
             tall = rng.uniform(12, 26) * (0.7 + t) * unit
             leaf = trees.leaf_colour(canvas, needles=True)
-            trees.wood(canvas, top + 3, trees.spires(canvas, tall, 0.4 * tall, bare=0.45), leaf, 0.45 * (1 - t), 0.9)
+            trees.wood(canvas, top + 3, trees.spires(canvas, tall, 0.4 * tall, bare=0.45), leaf, 0.45 * (1 - t), 0.7)
         land.ground(canvas, top, rgb("#dfe8f3"), rgb("#f8f9fb"), 0.4 * (1 - t), 0.15)
     return Stand(lines[-1], 0.05, trees=True)
 

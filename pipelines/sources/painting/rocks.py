@@ -39,16 +39,26 @@ def draw_arch(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
             for t, (a, b) in zip(angles, wobble, strict=True)
         ]
 
-    outer, hole = bow(0.48, 0.6, 0.02), bow(0.25, 0.36, 0.05)
-    feet = [(x + 0.29 * w, h), *reversed(hole), (x - 0.29 * w, h)]
-    draw.polygon([(0.0, h), *outer, (w, h), *feet], fill=ink(canvas, rock, 0.82))
-    for _ in range(230):
-        a, t = float(rng.uniform(0, math.pi)), float(rng.random())
-        at_x, at_y = x + (0.27 + 0.19 * t) * w * math.cos(a), 0.64 * h - (0.38 + 0.2 * t) * h * math.sin(a)
-        if rng.random() < 0.45:
-            at_x, at_y = x + math.copysign((0.29 + 0.18 * t) * w, math.cos(a)), float(rng.uniform(0.62, 0.98)) * h
-        shade = roundness(canvas, (at_x - x) / (0.5 * w)) * (0.8 + 0.35 * t) * float(rng.uniform(0.86, 1.14))
-        blob(draw, (at_x, at_y), (0.04 * w, 0.009 * h), ink(canvas, rock, shade))
+    outer, hole = bow(0.46, 0.61, 0.03), bow(float(rng.uniform(0.15, 0.2)), float(rng.uniform(0.26, 0.36)), 0.06)
+    foot = 0.5 * (hole[-1][0] - hole[0][0]) / w
+    body = [(0.0, h), *outer, (w, h), (x + foot * w, h), *reversed(hole), (x - foot * w, h)]
+    draw.polygon(body, fill=ink(canvas, rock, 0.66))
+    for y in np.sort(rng.random(260)).tolist():
+        u, tall = float(rng.uniform(-1, 1)), 0.017 * h
+        edge = 0.46 if y > 0.62 else 0.46 * math.sqrt(max(1 - ((0.64 - y) / 0.61) ** 2, 0.0))
+        inner = foot if y > 0.64 else foot * math.sqrt(max(1 - ((0.64 - y) / 0.33) ** 2, 0.0))
+        reach = inner + (edge - inner) * abs(u)
+        at_x = x + math.copysign(reach, u) * w
+        if reach - inner < 0.03 and inner > 0:
+            continue
+        layer = 1 + 0.13 * math.sin(47 * y + 3 * math.sin(9 * y))  # strata
+        shade = roundness(canvas, (at_x - x) / (0.5 * w)) * layer * float(rng.uniform(0.88, 1.12))
+        blob(
+            draw,
+            (at_x, y * h),
+            (float(rng.uniform(0.02, 0.06)) * w, tall * float(rng.uniform(0.5, 1))),
+            ink(canvas, rock, shade),
+        )
 
 
 def draw_stone(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
@@ -56,15 +66,15 @@ def draw_stone(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
     rng = canvas.rng
     rock = pick(canvas, ("#8b8780", "#77797f", "#97836d"))
     steps = np.linspace(0, 1, 10)
-    half = 0.46 * w * (0.42 + 0.58 * steps**0.6)
+    half = 0.46 * w * (0.24 + 0.76 * steps**0.55)
     left = list(zip((w / 2 - half * rng.uniform(0.9, 1.05, 10)).tolist(), (steps * h).tolist(), strict=True))
     right = list(zip((w / 2 + half * rng.uniform(0.9, 1.05, 10)).tolist(), (steps * h).tolist(), strict=True))
     draw.polygon(
         [(w / 2 + 0.1 * w * float(rng.uniform(-1, 1)), 0), *right, *reversed(left)], fill=ink(canvas, rock, 0.8)
     )
-    for _ in range(130):
+    for _ in range(170):
         y, u = float(rng.uniform(0.05, 0.97)), float(rng.uniform(-1, 1))
-        x = w / 2 + u * 0.46 * w * (0.42 + 0.58 * y**0.6) * 0.84
+        x = w / 2 + u * 0.46 * w * (0.24 + 0.76 * y**0.55) * 0.84
         long, tall = 0.09 * w * float(rng.uniform(0.5, 1.2)), 0.03 * h * float(rng.uniform(0.5, 1.6))
         code = "#5f7a3f" if rng.random() < 0.5 * y**3 else rock
         skew = float(rng.uniform(-0.3, 0.3)) * long
@@ -74,4 +84,4 @@ def draw_stone(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
             (x + long / 2, y * h),
             (x - skew, y * h + tall),
         ]
-        draw.polygon(facet, fill=ink(canvas, code, roundness(canvas, u) * float(rng.uniform(0.86, 1.18))))
+        draw.polygon(facet, fill=ink(canvas, code, roundness(canvas, u) * float(rng.uniform(0.9, 1.12))))

@@ -40,7 +40,7 @@ def _gradient(canvas: Canvas, rows: int, horizon: float) -> None:
     t = np.arange(rows, dtype=np.float32)[:, None] / np.float32(horizon) + np.float32(0.022) * wander
     steps = np.linspace(0, 1, 256)
     table = np.stack([np.interp(steps, (0, 0.4, 0.75, 1.0), canvas.light.sky[:, i]) for i in range(3)], axis=1)
-    canvas.pixels[:rows] = table.astype(np.float32)[np.clip(t * 255, 0, 255).astype(np.intp)]
+    canvas.pixels[:rows] = table.astype(np.float32).take((t * 255).astype(np.int32), axis=0, mode="clip")
     canvas.pixels[rows:] = canvas.light.sky[3]
 
 
@@ -95,7 +95,7 @@ def _aurora(canvas: Canvas, rows: int) -> None:
         rays = np.clip(0.55 + 0.5 * curve(rng, width, 60 * unit, 6, 0.7), 0, 1.4)
         tall = np.float32(unit) * (60 + 26 * curve(rng, width, 90 * unit, 3))
         up = (foot - y) / np.maximum(tall, 20)
-        force = np.where(up > 0, np.exp(-up), np.exp(up * 7)) * rays
+        force = np.exp(np.where(up > 0, -up, 7 * up)) * rays
         canvas.lay(0, np.clip(0.62 * force, 0, 0.85).astype(np.float32), green)
         canvas.lay(0, np.clip(0.3 * force * np.clip(up, 0, 1), 0, 1).astype(np.float32), violet)
 
@@ -110,10 +110,10 @@ def _recede(rows: int, horizon: float, tall: int) -> Array:
 def _cumulus(canvas: Canvas, rows: int, horizon: float, cover: float) -> None:
     """Heaped clouds, lit from one side by day and from below by a low sun."""
     rng, width, light, unit = canvas.rng, canvas.width, canvas.light, canvas.unit
-    tall = int(rows * 1.5)
+    tall = int(rows * 1.2)
     size = unit * rng.uniform(70, 120)
     flat = field(rng, tall, width + 8, (0.62 * size, 1.5 * size), 3, 0.5)
-    flat = 0.86 * flat + 0.5 * creases(rng, tall, width + 8, (0.26 * size, 0.4 * size), 4, 0.55)
+    flat = np.float32(0.86) * flat + np.float32(0.5) * creases(rng, tall, width + 8, (0.26 * size, 0.4 * size), 3, 0.6)
     seen = _recede(rows, horizon, tall).astype(np.intp)
     here = flat[seen, 4:-4]
     step = max(int(3 * unit), 1)

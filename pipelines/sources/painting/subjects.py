@@ -28,12 +28,28 @@ _DRAWERS: dict[str, Callable[[Canvas, Draw, float, float], None]] = {
 }
 
 
+def cast_shadow(canvas: Canvas, at: Point, broad: float, force: float) -> None:
+    """A soft shadow on the ground around `at`, drawn out to the side away from the light."""
+    reach = int(1.3 * broad) + 2
+    x0, x1 = max(int(at[0]) - reach, 0), min(int(at[0]) + reach, canvas.width)
+    y0, y1 = max(int(at[1] - 0.12 * broad), 0), min(int(at[1] + 0.12 * broad) + 2, canvas.height)
+    if x1 <= x0 or y1 <= y0:
+        return
+    dx = (np.arange(x0, x1) - at[0]) * -canvas.side
+    across = np.where(dx > 0, dx / (0.7 * broad), dx / (0.4 * broad))
+    down = (np.arange(y0, y1) - at[1]) / (0.06 * broad + 1)
+    shade = np.exp(-(across[None, :] ** 2) - down[:, None] ** 2) * force
+    canvas.pixels[y0:y1, x0:x1] *= (1 - shade[..., None]).astype(np.float32)
+
+
 def place_subject(canvas: Canvas, kind: str, at: Point, size: Point, distance: float) -> None:
     """Paint one `kind` in a box of `size` (width, height) pixels whose foot's middle is `at` (x, y)."""
     width, height = max(int(size[0]), 3), max(int(size[1]), 4)
     sheet = Image.new("RGBA", (_FINE * width, _FINE * height))
     _DRAWERS[kind](canvas, ImageDraw.Draw(sheet), float(sheet.width - 1), float(sheet.height - 1))
     paint = np.asarray(sheet.convert("RGBa").reduce(_FINE), np.float32) / 255  # colour times opacity
+    if kind != "balloon":
+        cast_shadow(canvas, (at[0], at[1] - 1), width, 0.5 * (1 - distance) * (1 - 0.6 * canvas.light.dark))
     left, top = round(at[0] - width / 2), round(at[1]) - height
     x0, x1 = max(left, 0), min(left + width, canvas.width)
     y0, y1 = max(top, 0), min(top + height, canvas.height)

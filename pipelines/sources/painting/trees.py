@@ -69,7 +69,7 @@ def wood(canvas: Canvas, foot: Array, heights: Array, leaf: Array, distance: flo
     tip = np.exp(-2.2 * depth)
     tone = leaf * (0.62 + 0.5 * tip + (0.10 * boughs + 0.10 * clumps) * (0.5 + tip))[..., None].astype(np.float32)
     if snowy > 0:
-        white = smoothstep(0.0, 1.1, 0.4 * boughs + 0.35 * clumps + 1.5 * tip - 0.35) * np.float32(snowy)
+        white = smoothstep(0.0, 1.1, 0.25 * boughs + 0.3 * clumps + 1.5 * tip - 0.3) * np.float32(snowy)
         tone += (rgb("#eef3f8") - tone) * white[..., None]
     canvas.lay(top, mask.astype(np.float32), canvas.light.on(tone, distance))
 

@@ -47,7 +47,8 @@ def _waves(canvas: Canvas, rows: int) -> Array:
     fine = field(canvas.rng, tall, width, (3.2 * unit, 26 * unit), 2)[seen]
     broad = field(canvas.rng, tall, width, (9 * unit, 64 * unit), 3, 0.6)[seen]
     blend = t.astype(np.float32)[:, None]
-    return fine * (1 - 0.6 * blend) + broad * (0.35 + 0.65 * blend)
+    waves: Array = fine * (1 - 0.6 * blend) + broad * (0.35 + 0.65 * blend)
+    return waves
 
 
 def _glitter(canvas: Canvas, waves: Array, near: Array) -> Array:
