@@ -43,14 +43,14 @@ class Dataset:
         try:
             facts = json.loads(path.read_text())
             made_with = int(facts["format"])
+            if made_with > schema.FORMAT:  # before anything else is read: the rest may look otherwise there
+                raise SetupError(
+                    f"{root} has format {made_with}, made by LHQ Toolkit {facts.get('toolkit')}; this one reads "
+                    f"formats up to {schema.FORMAT}: upgrade the toolkit"
+                )
             generations = {str(name): int(number) for name, number in facts["generations"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SetupError(f"{path} is damaged ({error}); restore it from a backup") from error
-        if made_with > schema.FORMAT:
-            raise SetupError(
-                f"{root} has format {made_with}, made by LHQ Toolkit {facts.get('toolkit')}; this one reads "
-                f"formats up to {schema.FORMAT}: upgrade the toolkit"
-            )
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise SetupError(f"{path} is damaged ({error!r}); restore it from a backup") from error
         return Dataset(root, generations)
 
     @staticmethod
@@ -59,7 +59,7 @@ class Dataset:
         if not (root / "dataset.json").exists():
             if root.exists() and not root.is_dir():
                 raise SetupError(f"{root} is a file; a dataset is a folder")
-            if root.is_dir() and any(path.name != "locks" for path in root.iterdir()):
+            if root.is_dir() and not all(_may_stand_in_a_new_dataset(path) for path in root.iterdir()):
                 raise SetupError(f"{root} holds other files and no dataset.json; choose a new or empty folder")
             atomic.make_folder(root)
             facts = {
@@ -130,6 +130,11 @@ class Dataset:
         renamed = {name: f"file_{name}" for name in ("status", "bytes", "format", "width", "height", "error")}
         files = self.files().select(["photo_id", "sha256", "path", *renamed]).rename_columns(renamed)
         return _left_join(self.photos_table.current("photo_id"), files, "photo_id")
+
+
+def _may_stand_in_a_new_dataset(path: Path) -> bool:
+    """The locks, and what a creation that was interrupted left."""
+    return path.name == "locks" or (path.name.startswith(atomic.TEMPORARY) and path.name.endswith("-dataset.json"))
 
 
 def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:

@@ -112,7 +112,7 @@ def _decode_jpeg(data: bytes, width: int, height: int, scale: int) -> Pixels:
     except ValueError:  # a sampling or a stray byte that TurboJPEG's header reader does not take
         with _damage_is_input_error():
             if scale > 1:
-                image.draft(None, (image.width // scale, image.height // scale))
+                image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
             image.load()
         return _to_pixels(_to_srgb(image, icc))
     space = {"CMYK": "CMYK", "YCCK": "CMYK", "Gray": "GRAY"}.get(channels, "RGB")
@@ -123,7 +123,9 @@ def _decode_jpeg(data: bytes, width: int, height: int, scale: int) -> Pixels:
         return pixels
     if space == "CMYK":
         np.subtract(255, pixels, out=pixels)  # stored inverted, as Adobe does and every reader assumes
-    return _to_pixels(_to_srgb(Image.fromarray(pixels.squeeze(2) if space == "GRAY" else pixels, _mode(space)), icc))
+    mode = "L" if space == "GRAY" else space
+    image_in_space = Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
+    return _to_pixels(_to_srgb(image_in_space, icc))
 
 
 def _turbo(data: bytes, space: str, width: int, height: int, scale: int) -> Pixels:
@@ -136,6 +138,8 @@ def _turbo(data: bytes, space: str, width: int, height: int, scale: int) -> Pixe
         if padding is None or int(padding[1]) > MAX_PADDING:
             raise InputError(DAMAGED) from error
         pixels = simplejpeg.decode_jpeg(data, space, strict=False, **limits)
+    if pixels.shape[:2] != (height, width):
+        raise InputError(WRONG_SIZE)
     return pixels
 
 
@@ -250,10 +254,6 @@ def _check_png_rows(data: bytes, image: Image.Image) -> None:
 
 
 # Colour and geometry ---------------------------------------------------------------------------------------
-
-
-def _mode(space: str) -> str:
-    return "L" if space == "GRAY" else space
 
 
 def _fits(icc: bytes | None, mode: str) -> bool:

@@ -8,9 +8,12 @@ trusted everywhere, so off local disks an exclusively created lease file stands 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import re
+import secrets
 import socket
 import threading
 import time
@@ -24,21 +27,22 @@ from manifests.errors import LockedError
 
 RENEW_SECONDS = 10.0
 STALE_SECONDS = 60.0
+SETTLE_SECONDS = 1.0  # after a take-over: whoever else saw the same stale lease has tried by then
 
 _LOCAL_KINDS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay", "jfs", "bcachefs"}
 
 
-def on_local_disk(folder: Path) -> bool:
+def on_local_disk(folder: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
     """True when the folder lies on a file system of this machine alone; an unknown kind counts as shared."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text()
+        mounts = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # not Linux: macOS has no network mounts by default that matter here
         return True
     place = folder.resolve()
     best, kind = "", ""
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
-        mount_point = left.split()[4].replace("\\040", " ")
+        mount_point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), left.split()[4])
         if len(mount_point) >= len(best) and place.is_relative_to(mount_point):
             best, kind = mount_point, right.split()[0]
     return kind in _LOCAL_KINDS
@@ -53,13 +57,13 @@ class Lock:
 
     def check(self) -> None:
         """Raise LockedError when another writer took over because our lease went stale."""
-        if self._lease is not None and self._lease.lost:
+        if self._lease is not None and not self._lease.held():
             raise LockedError(f"{self._lease.path} was taken over by another host while this one slept: stop")
 
     def _release(self) -> None:
-        if self._lease is not None:
-            self._lease.release()
-        self._flock.close()
+        with self._flock:
+            if self._lease is not None:
+                self._lease.release()
 
 
 @contextlib.contextmanager
@@ -87,21 +91,28 @@ def locked(folder: Path, name: str, *, wait_seconds: float = 0.0, local: bool | 
 
 def _take(place: Path, name: str, local: bool) -> Lock:
     path = place / f"{name}.lock"
-    stream = path.open("a+")
+    with contextlib.ExitStack() as undo:
+        stream = undo.enter_context(path.open("a+"))
+        _flock(stream, path, local)
+        lease = None
+        if not local:
+            lease = _Lease(place / f"{name}.lease")
+            undo.callback(lease.release)
+        stream.truncate(0)
+        stream.write(_me())
+        stream.flush()
+        undo.pop_all()
+    return Lock(stream, lease)
+
+
+def _flock(stream: IO[str], path: Path, local: bool) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lease = None if local else _Lease(place / f"{name}.lease")
     except BlockingIOError:
-        holder = _read_holder(path)
-        stream.close()
-        raise LockedError(_busy(path, holder)) from None
-    except BaseException:
-        stream.close()
-        raise
-    stream.truncate(0)
-    stream.write(_me())
-    stream.flush()
-    return Lock(stream, lease)
+        raise LockedError(_busy(path, _read_holder(path))) from None
+    except OSError as error:
+        if local or error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise  # a shared file system without flock has the lease alone
 
 
 def _me() -> str:
@@ -131,32 +142,53 @@ class _Lease:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lost = False
-        self._text = _me()
-        self._create()
+        self._nonce = secrets.token_hex(8)  # host names and pids may repeat between containers
+        self._text = json.dumps({**json.loads(_me()), "nonce": self._nonce})
+        self._lost = False
+        if self._create():
+            time.sleep(SETTLE_SECONDS)
+            if not self.held():
+                raise LockedError(_busy(self.path, _read_holder(self.path)))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew_forever, daemon=True, name="lhq-lease")
         self._thread.start()
 
-    def _create(self) -> None:
+    def held(self) -> bool:
+        """Whether the file is still ours, as it stands now; once lost it stays lost."""
+        if not self._lost:
+            try:
+                self._lost = self.path.read_text() != self._text
+            except FileNotFoundError:
+                self._lost = True
+        return not self._lost
+
+    def release(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.held():
+            self.path.unlink(missing_ok=True)
+
+    def _create(self) -> bool:
+        """True when a stale lease of somebody else was in the way and has been removed."""
+        removed = False
         for _ in range(2):
             try:
                 with self.path.open("x") as stream:
                     stream.write(self._text)
-                return
+                return removed
             except FileExistsError:
-                self._remove_if_stale()
+                removed = self._remove_if_stale()
         raise LockedError(_busy(self.path, _read_holder(self.path)))
 
-    def _remove_if_stale(self) -> None:
+    def _remove_if_stale(self) -> bool:
         """Compare with a file touched now, so that only the file server's clock counts."""
         probe = self._beside("now")
         probe.write_text("")
         try:
-            age = probe.stat().st_mtime - self.path.stat().st_mtime
-            stale = self.path.read_text()
+            seen = self.path.stat()
+            age = probe.stat().st_mtime - seen.st_mtime
         except FileNotFoundError:
-            return
+            return True
         finally:
             probe.unlink(missing_ok=True)
         if age <= STALE_SECONDS:
@@ -164,29 +196,20 @@ class _Lease:
         grave = self._beside("stale")
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(grave)
-            if grave.read_text() != stale:  # another host was faster and this is its fresh lease: give it back
+            if grave.stat().st_mtime_ns != seen.st_mtime_ns:  # renewed, or another host's fresh one: give it back
                 with contextlib.suppress(FileExistsError):
                     os.link(grave, self.path)
             grave.unlink()
+        return True
 
     def _beside(self, kind: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{socket.gethostname()}.{os.getpid()}.{kind}")
+        return self.path.with_name(f"{self.path.name}.{self._nonce}.{kind}")
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
             try:
-                if self.path.read_text() != self._text:
-                    self.lost = True
+                if not self.held():
                     return
                 os.utime(self.path)
-            except FileNotFoundError:
-                self.lost = True
-                return
             except OSError:
                 continue  # a passing trouble of the server; the next renewal may succeed
-
-    def release(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        if not self.lost:
-            self.path.unlink(missing_ok=True)

@@ -28,6 +28,11 @@ class _StepFile(BaseModel):
     fingerprint: str | None
 
 
+class _RecipeFormat(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    format: int
+
+
 class _RecipeFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     format: int
@@ -92,13 +97,14 @@ def load(root: Path, name: str) -> Recipe | None:
     except FileNotFoundError:
         return None
     try:
+        made_with = _RecipeFormat.model_validate_json(text).format
+        if made_with > FORMAT:  # before the rest is read, which may look otherwise there
+            raise SetupError(f"{path} has recipe format {made_with}, this toolkit reads {FORMAT}: upgrade the toolkit")
         facts = _RecipeFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise SetupError(f"{path} is not a readable recipe ({where}: {first['msg']}); restore or remove it") from error
-    if facts.format > FORMAT:
-        raise SetupError(f"{path} has recipe format {facts.format}, this toolkit reads {FORMAT}: upgrade the toolkit")
     steps = tuple(Step(step.stage, step.settings, step.fingerprint) for step in facts.steps)
     return Recipe(name, steps, facts.reviews)
 

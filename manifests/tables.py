@@ -8,6 +8,7 @@ and the parts it replaced are removed later. Only the holder of the table's lock
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Table:
 
     def row_count(self) -> int:
         """Number of rows, superseded ones included, from the footers alone."""
-        return self._retrying(lambda parts: sum(pq.read_metadata(part.path).num_rows for part in parts))
+        return self._retrying(_count_rows)
 
     def version(self) -> list[str]:
         """Names of the live parts: equal names mean equal content, as parts are never changed."""
@@ -82,12 +83,14 @@ class Table:
         return [Part(int(match[1]), int(match[2]), path) for match, path in found if match]
 
     def _retrying(self, read: Callable[[list[Part]], T]) -> T:
-        for _ in range(_READ_ATTEMPTS - 1):
-            try:
-                return read(self.parts())
-            except FileNotFoundError:
-                continue
-        return read(self.parts())
+        for attempt in range(_READ_ATTEMPTS):
+            parts = self.parts()
+            with contextlib.suppress(FileNotFoundError):
+                if (lost := _first_gap(parts)) is None:
+                    return read(parts)
+                if attempt and parts == self.parts():
+                    raise SetupError(f"{self.folder}: append {lost} is missing; restore it from a backup of the dataset")
+        raise SetupError(f"{self.folder} changes faster than it can be read; try again")
 
     # Writing: under the table's lock.
 
@@ -157,19 +160,49 @@ def _live(parts: Sequence[Part]) -> list[Part]:
     return live
 
 
-def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
-    tables = []
+def _first_gap(parts: Sequence[Part]) -> int | None:
+    """The first append between 1 and the last that no part holds: of a listing gone stale, or of a lost part."""
+    wanted = 1
     for part in parts:
-        with _open(part) as file:
-            present = [name for name in schema.names if name in file.schema_arrow.names]
-            tables.append(_conform(file.read(columns=present), schema))
+        if part.first > wanted:
+            return wanted
+        wanted = part.last + 1
+    return None
+
+
+def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
+    with contextlib.ExitStack() as stack:
+        # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
+        files = [stack.enter_context(_open(part)) for part in parts]
+        tables = []
+        for part, file in zip(parts, files, strict=True):
+            with _naming(part):
+                present = [name for name in schema.names if name in file.schema_arrow.names]
+                tables.append(_conform(file.read(columns=present), schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
+def _count_rows(parts: Sequence[Part]) -> int:
+    count = 0
+    for part in parts:
+        with _open(part) as file:
+            count += file.metadata.num_rows
+    return count
+
+
 def _open(part: Part) -> pq.ParquetFile:
+    with _naming(part):
+        return pq.ParquetFile(part.path, page_checksum_verification=True)
+
+
+@contextlib.contextmanager
+def _naming(part: Part) -> Iterator[None]:
+    """SetupError that names the part where its content is damaged."""
     try:
-        return pq.ParquetFile(part.path)
-    except pa.ArrowInvalid as error:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's trouble; Arrow's own complaints about content carry no number
         raise SetupError(f"{part.path} is damaged ({error}); restore it from a backup of the dataset") from error
 
 
@@ -185,12 +218,17 @@ def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatc
     """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
     for part in parts:
         with _open(part) as file:
-            for batch in file.iter_batches(batch_size=ROW_GROUP):
-                yield from _conform(pa.Table.from_batches([batch]), schema).to_batches()
+            for group in range(file.num_row_groups):
+                with _naming(part):
+                    rows = _conform(file.read_row_group(group), schema)
+                yield from rows.to_batches()
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
-    with path.open("wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with (
+        path.open("wb") as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         held: list[pa.RecordBatch] = []
         for batch in batches:
             held.append(batch)

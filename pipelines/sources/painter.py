@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.sources.painting.canvas import RIM, Canvas
+from pipelines.sources.painting.grounds import Stand
 from pipelines.sources.painting.light import light_of
-from pipelines.sources.painting.places import Stand, paint_place
+from pipelines.sources.painting.places import paint_place
 from pipelines.sources.painting.scene import CENTRED_SHARE, LICENSES, SUBJECTS, Scene, describe
 from pipelines.sources.painting.sky import paint_sky
 from pipelines.sources.painting.subjects import place_subject
@@ -47,7 +48,7 @@ def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
     horizon = RIM + float(rng.uniform(*_SKYLINE[scene.kind])) * scene.height
     canvas = Canvas(
         rng=rng,
-        pixels=np.empty((height, width, 3), np.float32),
+        pixels=np.empty((3, height, width), np.float32),
         light=light_of(rng, scene.time, width, horizon, height),
         unit=unit,
         season=scene.season,
@@ -98,7 +99,8 @@ def _centre(canvas: Canvas, scene: Scene, kind: str) -> None:
 
 def _finish(canvas: Canvas) -> npt.NDArray[np.uint8]:
     """The weave of the cloth, a little contrast; the rim is cut off."""
-    picture = canvas.pixels[RIM:-RIM, RIM:-RIM]
+    picture = canvas.pixels[:, RIM:-RIM, RIM:-RIM]
     weave = canvas.grain(0.5, 0.5)[RIM:-RIM, RIM:-RIM]
-    level = picture * (4095 + np.float32(4095 * 0.012) * weave)[..., None]
-    return _CONTRAST.take(level.astype(np.int32), mode="clip")
+    level = picture * (np.float32(4095) + np.float32(4095 * 0.012) * weave)
+    planes = _CONTRAST.take(level.astype(np.int32), mode="clip")
+    return np.ascontiguousarray(np.moveaxis(planes, 0, -1))

@@ -19,7 +19,7 @@ RIM = 14  # pixels around the picture, so that no stroke ever meets an edge
 
 @dataclass
 class Canvas:
-    """`pixels` [height, width, 3] in [0, 1], rim included; `unit` is 1 at a short side of 300 pixels."""
+    """`pixels` [3, height, width] in [0, 1], rim included; `unit` is 1 at a short side of 300 pixels."""
 
     rng: np.random.Generator
     pixels: Array
@@ -31,16 +31,18 @@ class Canvas:
 
     @property
     def height(self) -> int:
-        return int(self.pixels.shape[0])
+        return int(self.pixels.shape[1])
 
     @property
     def width(self) -> int:
-        return int(self.pixels.shape[1])
+        return int(self.pixels.shape[2])
 
     def lay(self, top: int, mask: Array, colour: Array) -> None:
-        """Paint `colour` ([3] or [rows, width, 3]) over the rows from `top` where `mask` [rows, width] says."""
-        rows = self.pixels[top : top + mask.shape[0]]
-        rows += (colour - rows) * mask[..., None]
+        """Paint `colour` ([3, 1, 1] or [3, rows, width]) over the rows from `top` where `mask` [rows, width] says."""
+        rows = self.pixels[:, top : top + mask.shape[0]]
+        change = colour - rows
+        change *= mask
+        rows += change
 
     def below(self, profile: Array) -> tuple[int, Array]:
         """First row and anti-aliased mask [rows, width] of what lies below `profile` ([width], y in pixels)."""
@@ -68,7 +70,8 @@ class Canvas:
         shade = 1 + np.float32(relief) * window(tone, start, bottom - top, self.width)
         step += np.arange(top * self.width, bottom * self.width, dtype=np.int32).reshape(step.shape)
         # steps over a side edge land in the rim of a neighbouring row, which is cut off
-        self.pixels[top:bottom] = self.pixels.reshape(-1, 3).take(step, axis=0, mode="clip") * shade[..., None]
+        painted = self.pixels.reshape(3, -1).take(step, axis=1, mode="clip")
+        np.multiply(painted, shade, out=self.pixels[:, top:bottom])
 
 
 def _stepped(size: float) -> float:

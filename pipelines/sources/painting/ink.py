@@ -18,12 +18,12 @@ def ink(canvas: Canvas, code: str, shade: float = 1.0, spread: float = 0.0) -> C
     """'#rrggbb' made darker or lighter by `shade`, and by chance with deviation `spread`."""
     if spread:
         shade *= 1 + spread * float(canvas.rng.standard_normal())
-    return (*(min(max(int(255 * shade * part), 0), 255) for part in rgb(code).tolist()), 255)
+    return (*(min(max(int(255 * shade * part), 0), 255) for part in rgb(code).ravel().tolist()), 255)
 
 
 def inks(codes: tuple[str, ...], choice: npt.NDArray[np.intp], shade: npt.NDArray[np.float64]) -> list[Colour]:
     """Many colours at once: `codes[choice]` times `shade`, both [count]."""
-    palette = np.stack([rgb(code) for code in codes])
+    palette = np.stack([rgb(code).ravel() for code in codes])
     values = np.clip(palette[choice] * shade[:, None] * 255, 0, 255).astype(int).tolist()
     return [(r, g, b, 255) for r, g, b in values]
 

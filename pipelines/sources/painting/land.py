@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.sources.painting.canvas import Canvas
-from pipelines.sources.painting.light import mix, rgb
+from pipelines.sources.painting.light import mix, pigment, rgb
 from pipelines.sources.painting.noise import Array, creases, curve, field, peaks, smoothstep
 
 GREENS: dict[str, tuple[str, str]] = {  # (light, deep)
@@ -14,6 +14,7 @@ GREENS: dict[str, tuple[str, str]] = {  # (light, deep)
     "autumn": ("#c29a4c", "#7d5a2e"),
     "winter": ("#e9eff5", "#a9bdd6"),
 }
+_COOL_SHADE = pigment(1.15, 1.0, 0.72)  # shadows on open ground keep the blue of the sky
 
 
 def skyline(
@@ -33,8 +34,8 @@ def far_ridge(canvas: Canvas, profile: Array, material: Array, distance: float, 
     top, mask = canvas.below(profile)
     depth = _depth(canvas, profile, top) / np.float32(70 * canvas.unit)
     tone = canvas.light.on(material, distance)
-    share = np.clip(depth, 0, 1)[..., None] * np.float32(mist)
-    wash = np.float32(0.02) * canvas.grain(3, 14, mask.shape[0])[..., None]
+    share = np.clip(depth, 0, 1) * np.float32(mist)
+    wash = np.float32(0.02) * canvas.grain(3, 14, mask.shape[0])
     canvas.lay(top, mask, tone + (canvas.light.haze - tone) * share + wash * (1 - canvas.light.dark))
 
 
@@ -57,15 +58,15 @@ def mountain(canvas: Canvas, outline: Array, distance: float, snow: float, rock:
     slope = np.tanh(1.6 * np.gradient(_smooth(outline, 9 * unit))) * side
     lean = np.clip(0.35 * side * depth, -beyond, beyond).astype(np.intp)
     face = slope[columns - 4 + beyond + lean] * np.exp(-depth / np.float32(110 * unit))
-    shine = np.clip(0.5 + 0.42 * face + 0.85 * (flow - toward), 0, 1).astype(np.float32)[..., None]
+    shine = np.clip(0.5 + 0.42 * face + 0.85 * (flow - toward), 0, 1).astype(np.float32)
     light = canvas.light
-    dark, lit = rock * np.float32(0.52) * np.array([0.9, 0.97, 1.14], np.float32), rock * np.float32(1.12)
+    dark, lit = rock * np.float32(0.52) * pigment(0.9, 0.97, 1.14), rock * np.float32(1.12)
     colour = dark + (lit - dark) * shine
     height = np.arange(top, top + rows, dtype=np.float32)[:, None] + np.float32(16 * unit) * flow
-    white = smoothstep(-14 * unit, 14 * unit, np.float32(snow) - height + np.float32(10 * unit) * (shine[..., 0] - 0.5))
+    white = smoothstep(-14 * unit, 14 * unit, np.float32(snow) - height + np.float32(10 * unit) * (shine - 0.5))
     drift = rgb("#8fa6cb") + (rgb("#fdfdfb") - rgb("#8fa6cb")) * np.clip(1.25 * shine, 0, 1)
-    colour += (drift - colour) * white[..., None]
-    mist = np.clip(depth / np.float32(150 * unit), 0, 1)[..., None] * np.float32(0.35)
+    colour += (drift - colour) * white
+    mist = np.clip(depth / np.float32(150 * unit), 0, 1) * np.float32(0.35)
     lit_colour = light.on(colour, distance)
     canvas.lay(top, mask, lit_colour + (light.haze - lit_colour) * mist)
 
@@ -79,10 +80,11 @@ def ground(canvas: Canvas, profile: Array, near: Array, far: Array, distance: fl
     down = np.clip(depth / np.float32(110 * unit), 0, 1)
     swell = field(canvas.rng, rows, canvas.width, (22 * unit, 130 * unit), 2)
     slope = np.tanh(2.5 * np.gradient(_smooth(profile, 12 * unit))) * canvas.side
-    shade = 0.14 * swell + 0.16 * slope * np.exp(-depth / np.float32(50 * unit))
+    shade = 0.1 * swell + 0.16 * slope * np.exp(-depth / np.float32(50 * unit))
     blades = canvas.grain(2.6 * unit, 0.7, rows) * np.clip(down * 1.3, 0.1, 1)
-    tone = far + (near - far) * down[..., None]
-    tone = tone * (1 + shade + np.float32(0.075 * rough) * blades).astype(np.float32)[..., None]
+    tone = far + (near - far) * down
+    shade += np.float32(0.075 * rough) * blades
+    tone *= 1 + shade * _COOL_SHADE
     canvas.lay(top, mask, canvas.light.on(tone, distance))
     haze = np.clip(1 - depth / np.float32(40 * unit), 0, 1) * np.float32(0.4 * distance)
     canvas.lay(top, (mask * haze)[: int(41 * unit + np.ptp(profile)) + 2], canvas.light.haze)
@@ -97,14 +99,13 @@ def flowers(canvas: Canvas, profile: Array, colours: tuple[str, ...], count: int
     drifts = field(rng, canvas.height, canvas.width, (16 * unit, 60 * unit), 2)
     keep = (y < canvas.height - 1) & (drifts[np.clip(y, 0, canvas.height - 1).astype(np.intp), x] > 0.2)
     x, y, t = x[keep], y[keep].astype(np.intp), t[keep]
-    palette = np.stack([rgb(code) for code in colours])
-    hue = palette[rng.integers(0, len(palette), len(x))] * rng.uniform(0.8, 1.1, (len(x), 1)).astype(np.float32)
-    hue = canvas.light.on(hue, 0.05)
+    palette = canvas.light.on(np.concatenate([rgb(code) for code in colours], axis=1), 0.05)[..., 0]  # [3, colours]
+    hue = palette[:, rng.integers(0, len(colours), len(x))] * rng.uniform(0.8, 1.1, len(x)).astype(np.float32)
     for dy in range(4):
         for dx in range(4):
             part = (dy**2 + dx**2 * 0.8) < (0.6 + 2.6 * t * unit) ** 2
             rows, columns = np.clip(y[part] + dy, 0, canvas.height - 1), np.clip(x[part] + dx, 0, canvas.width - 1)
-            canvas.pixels[rows, columns] = 0.2 * canvas.pixels[rows, columns] + 0.8 * hue[part]
+            canvas.pixels[:, rows, columns] = 0.2 * canvas.pixels[:, rows, columns] + 0.8 * hue[:, part]
 
 
 def dune(canvas: Canvas, outline: Array, sand: Array, distance: float) -> None:
@@ -124,10 +125,10 @@ def dune(canvas: Canvas, outline: Array, sand: Array, distance: float) -> None:
     shade = smoothstep(-0.05, 0.12, -slope) * np.clip(1.1 - depth / np.float32(150 * unit), 0.15, 1)
     shade += 0.1 * field(rng, mask.shape[0], width, (30 * unit, 110 * unit), 2)
     ripple = canvas.grain(1.1, 9 * unit, mask.shape[0]) * np.clip(depth / np.float32(60 * unit), 0, 1)
-    dark = sand * np.array([0.58, 0.48, 0.52], np.float32)
-    tone = sand * np.float32(1.06) + (dark - sand) * np.clip(shade, 0, 1)[..., None].astype(np.float32)
+    dark = sand * pigment(0.58, 0.48, 0.52)
+    tone = sand * np.float32(1.06) + (dark - sand) * np.clip(shade, 0, 1).astype(np.float32)
     crest = np.exp(-depth / np.float32(2.5 * unit)) * np.float32(0.12)
-    tone *= (1 + np.float32(0.03) * ripple + crest)[..., None]
+    tone *= 1 + np.float32(0.03) * ripple + crest
     canvas.lay(top, mask, canvas.light.on(tone, distance))
 
 
@@ -153,9 +154,9 @@ def mesa(canvas: Canvas, profile: Array, distance: float) -> None:
     depth = _depth(canvas, profile, top)
     shine = np.clip(0.55 + 0.35 * fall + 0.3 * slope * np.exp(-depth / np.float32(60 * unit)), 0, 1)
     dark, lit = rgb("#7a3a30"), rgb("#e09060")
-    tone = dark + (lit - dark) * shine[..., None]
-    tone = tone * (1 + np.float32(0.12) * strata)[..., None].astype(np.float32)
-    scree = np.clip((depth - 46 * unit) / np.float32(60 * unit), 0, 0.8)[..., None].astype(np.float32)
+    tone = dark + (lit - dark) * shine
+    tone = tone * (1 + np.float32(0.12) * strata).astype(np.float32)
+    scree = np.clip((depth - 46 * unit) / np.float32(60 * unit), 0, 0.8).astype(np.float32)
     canvas.lay(top, mask, canvas.light.on(mix(tone, rgb("#c98a5c"), 1.0) * scree + tone * (1 - scree), distance))
 
 

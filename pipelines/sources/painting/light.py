@@ -10,8 +10,13 @@ from pipelines.sources.painting.noise import Array
 
 
 def rgb(code: str) -> Array:
-    """'#rrggbb' as [3] in [0, 1]."""
-    return np.array([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)], np.float32)
+    """'#rrggbb' as [3, 1, 1] in [0, 1]."""
+    return pigment(*(int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+
+
+def pigment(red: float, green: float, blue: float) -> Array:
+    """A colour [3, 1, 1], to be used over [height, width]."""
+    return np.array([red, green, blue], np.float32).reshape(3, 1, 1)
 
 
 def mix(a: Array, b: Array, share: float) -> Array:
@@ -19,11 +24,14 @@ def mix(a: Array, b: Array, share: float) -> Array:
     return a + (b - a) * np.float32(share)
 
 
+WHITE = pigment(1.0, 1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Light:
-    """Colours are [3] in [0, 1]; positions are in canvas pixels; `dark` is 0 by day and 1 by night."""
+    """Colours are [3, 1, 1] in [0, 1]; positions are in canvas pixels; `dark` is 0 by day and 1 by night."""
 
-    sky: Array  # [4, 3], zenith to horizon
+    sky: Array  # [4, 3, 1, 1], zenith to horizon
     sun: Array
     haze: Array
     tint: Array
@@ -33,7 +41,7 @@ class Light:
     y: float
 
     def on(self, material: Array, distance: float = 0.0) -> Array:
-        """A material ([..., 3], as seen at noon) in this light; `distance` 0 is near, 1 is lost in haze."""
+        """A material ([3, ...], as seen at noon) in this light; `distance` 0 is near, 1 is lost in haze."""
         seen: Array = material * (self.tint * np.float32(1 - distance))
         seen += self.haze * np.float32(distance)
         return seen
@@ -61,7 +69,7 @@ def light_of(rng: np.random.Generator, time: str, width: int, horizon: float, he
     lean = 0.35 * rng.random() ** 2 if time in _KIN else 0.0
     one, other = _SKIES[time], _SKIES[_KIN.get(time, time)]
     colours = [mix(rgb(a), rgb(b), lean) for a, b in zip(one[:7], other[:7], strict=True)]
-    cast = (1 + rng.normal(0, 0.022, 3)).astype(np.float32)
+    cast = (1 + rng.normal(0, 0.022, (3, 1, 1))).astype(np.float32)
     colours = [np.clip(colour * cast, 0, 1) for colour in colours]
     seen = rng.random() < {"overcast": 0.0, "noon": 0.35, "night": 0.6}.get(time, 0.65)
     low = {"dawn": 0.8, "sunset": 0.82, "golden": 0.6, "dusk": 0.97, "morning": 0.45}.get(time, 0.3)

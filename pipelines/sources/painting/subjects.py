@@ -39,7 +39,7 @@ def cast_shadow(canvas: Canvas, at: Point, broad: float, force: float) -> None:
     across = np.where(dx > 0, dx / (0.7 * broad), dx / (0.4 * broad))
     down = (np.arange(y0, y1) - at[1]) / (0.06 * broad + 1)
     shade = np.exp(-(across[None, :] ** 2) - down[:, None] ** 2) * force
-    canvas.pixels[y0:y1, x0:x1] *= (1 - shade[..., None]).astype(np.float32)
+    canvas.pixels[:, y0:y1, x0:x1] *= (1 - shade).astype(np.float32)
 
 
 def place_subject(canvas: Canvas, kind: str, at: Point, size: Point, distance: float) -> None:
@@ -47,7 +47,7 @@ def place_subject(canvas: Canvas, kind: str, at: Point, size: Point, distance: f
     width, height = max(int(size[0]), 3), max(int(size[1]), 4)
     sheet = Image.new("RGBA", (_FINE * width, _FINE * height))
     _DRAWERS[kind](canvas, ImageDraw.Draw(sheet), float(sheet.width - 1), float(sheet.height - 1))
-    paint = np.asarray(sheet.convert("RGBa").reduce(_FINE), np.float32) / 255  # colour times opacity
+    sheet_rgba = np.asarray(sheet.convert("RGBa").reduce(_FINE), np.float32) / 255  # colour times opacity
     if kind != "balloon":
         cast_shadow(canvas, (at[0], at[1] - 1), width, 0.5 * (1 - distance) * (1 - 0.6 * canvas.light.dark))
     left, top = round(at[0] - width / 2), round(at[1]) - height
@@ -55,11 +55,11 @@ def place_subject(canvas: Canvas, kind: str, at: Point, size: Point, distance: f
     y0, y1 = max(top, 0), min(top + height, canvas.height)
     if x1 <= x0 or y1 <= y0:
         return
-    part = paint[y0 - top : y1 - top, x0 - left : x1 - left]
+    part = np.moveaxis(sheet_rgba[y0 - top : y1 - top, x0 - left : x1 - left], -1, 0)
     rough = field(canvas.rng, y1 - y0, x1 - x0, (5 * canvas.unit, 5 * canvas.unit), 2, 0.8)
-    opacity = part[..., 3:]
+    opacity = part[3]
     light = canvas.light
-    colour = part[..., :3] * (1 + np.float32(0.05) * rough)[..., None] * (light.tint * np.float32(1 - distance))
-    target = canvas.pixels[y0:y1, x0:x1]
+    colour = part[:3] * (1 + np.float32(0.05) * rough) * (light.tint * np.float32(1 - distance))
+    target = canvas.pixels[:, y0:y1, x0:x1]
     target *= 1 - opacity
     target += colour + light.haze * (np.float32(distance) * opacity)

@@ -67,10 +67,10 @@ def wood(canvas: Canvas, foot: Array, heights: Array, leaf: Array, distance: flo
     boughs = canvas.grain(1.0 * canvas.unit, 0.9 * canvas.unit, mask.shape[0])
     clumps = canvas.grain(5 * canvas.unit, 2.2 * canvas.unit, mask.shape[0])
     tip = np.exp(-2.2 * depth)
-    tone = leaf * (0.62 + 0.5 * tip + (0.10 * boughs + 0.10 * clumps) * (0.5 + tip))[..., None].astype(np.float32)
+    tone = leaf * (0.62 + 0.5 * tip + (0.10 * boughs + 0.10 * clumps) * (0.5 + tip)).astype(np.float32)
     if snowy > 0:
         white = smoothstep(0.0, 1.1, 0.25 * boughs + 0.3 * clumps + 1.5 * tip - 0.3) * np.float32(snowy)
-        tone += (rgb("#eef3f8") - tone) * white[..., None]
+        tone += (rgb("#eef3f8") - tone) * white
     canvas.lay(top, mask.astype(np.float32), canvas.light.on(tone, distance))
 
 

@@ -23,15 +23,15 @@ def paint_water(canvas: Canvas, level: int, rough: float, deep: Array) -> None:
     )
     drift = waves * np.float32(1.6 * unit) * near
     x = np.clip(np.arange(canvas.width)[None, :] + drift, 0, canvas.width - 1).astype(np.intp)
-    mirror = canvas.pixels[np.clip(y, 0, level - 1).astype(np.intp), x]
+    mirror = canvas.pixels[:, np.clip(y, 0, level - 1).astype(np.intp), x]
     own = light.on(deep)
-    share = np.clip(0.12 + 0.55 * near + 0.16 * rough + np.float32(0.09 + 0.1 * rough) * waves, 0, 0.9)[..., None]
+    share = np.clip(0.12 + 0.55 * near + 0.16 * rough + np.float32(0.09 + 0.1 * rough) * waves, 0, 0.9)
     water = mirror * np.float32(0.93) + (own - mirror * np.float32(0.93)) * share
-    crest = smoothstep(0.9, 2.0, waves)[..., None] * np.float32(0.16 + 0.12 * rough)
+    crest = smoothstep(0.9, 2.0, waves) * np.float32(0.16 + 0.12 * rough)
     water += (light.sky[2] - water) * crest
     if light.orb is not None:
-        water += _glitter(canvas, waves, near)[..., None] * (light.sun - water)
-    canvas.pixels[level:] = water
+        water += _glitter(canvas, waves, near) * (light.sun - water)
+    canvas.pixels[:, level:] = water
     band = np.exp(-np.arange(rows, dtype=np.float32) / np.float32(2.2 * unit))[:, None] * np.float32(0.3)
     canvas.lay(level, np.broadcast_to(band, (rows, canvas.width)), mix(light.haze, light.sky[3], 0.5))
     if rough > 0.6 and rng.random() < 0.6:
@@ -59,7 +59,8 @@ def _glitter(canvas: Canvas, waves: Array, near: Array) -> Array:
     low = np.float32(np.clip(light.y / canvas.height * 2.0, 0.25, 1))
     path = np.exp(-((dx / spread) ** 2)) * low
     fleck = smoothstep(0.1, 1.3, waves + np.float32(0.55) * canvas.grain(0.7, 3 * unit, waves.shape[0]))
-    return np.clip(path * (0.22 + 1.1 * fleck), 0, 0.95).astype(np.float32)
+    light_on_crests: Array = np.clip(path * (0.22 + 1.1 * fleck), 0, 0.95).astype(np.float32)
+    return light_on_crests
 
 
 def _surf(canvas: Canvas, level: int) -> None:

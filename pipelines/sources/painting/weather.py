@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.sources.painting.canvas import Canvas
-from pipelines.sources.painting.light import mix
+from pipelines.sources.painting.light import WHITE, mix
 from pipelines.sources.painting.noise import TILE, field, smoothstep, wrapping
 
-_VEILS = {"fog": 0.85, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
+_VEILS = {"fog": 0.78, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
 
-_VEILS = {"fog": 0.85, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
+_VEILS = {"fog": 0.78, "haze": 0.42, "rain": 0.3, "snowfall": 0.35}  # share of haze at the horizon
 
 
 def mist(canvas: Canvas, y: float, thick: float, force: float) -> None:
@@ -58,13 +58,13 @@ def _rain(canvas: Canvas) -> None:
     columns = np.arange(width)[None, :] + start[1] + (slant * rows).astype(np.intp)
     streaks = fall[rows % TILE, columns % TILE]
     mask = smoothstep(1.1, 3.4, streaks) * np.float32(0.42)
-    canvas.lay(0, mask, mix(canvas.light.haze, np.ones(3, np.float32), 0.35))
+    canvas.lay(0, mask, mix(canvas.light.haze, WHITE, 0.35))
 
 
 def _snowfall(canvas: Canvas) -> None:
     """Flakes of all sizes, the nearest soft."""
     rng, unit = canvas.rng, canvas.unit
-    white = canvas.light.on(np.array([1.0, 1.0, 1.0], np.float32), 0.1)
+    white = canvas.light.on(WHITE, 0.1)
     fall = np.zeros((canvas.height, canvas.width), np.float32)
     for size, count in ((0.6, 900), (1.1, 420), (1.9, 130), (3.0, 34)):
         radius = size * unit
