@@ -64,13 +64,13 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
         stage = make_stage(step.stage, step.settings)
         mark = step.fingerprint
         if stage.min_side is not None:
-            reached = funnel.ok_file if request.everything else funnel.reaching(stage)
             measured[stage.name] = bring_up_to_date(
                 dataset,
                 stage,
-                funnel.photos.filter(pa.array(reached)),
+                funnel.photos.filter(pa.array(funnel.reaching(stage))),
                 pool,
-                refit=request.refit and stage.name in request.stages,
+                measure=funnel.photos.filter(pa.array(funnel.ok_file)) if request.everything else None,
+                refit=request.refit and (stage.name in request.stages or not request.stages),
                 retry_errors=request.retry_errors,
             )
             mark = measured[stage.name].fingerprint

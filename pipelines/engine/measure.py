@@ -53,18 +53,20 @@ def bring_up_to_date(
     reached: pa.Table,
     pool: Pool,
     *,
+    measure: pa.Table | None = None,
     refit: bool = False,
     retry_errors: bool = False,
 ) -> Measured:
     """Measure the stage for the photos in `reached` (with sha256 and path) that lack it.
 
-    Whatever is measured already is left; a fitted stage uses its newest fit unless `refit`.
+    Whatever is measured already is left; a fitted stage uses its newest fit unless `refit`. A fit learns from
+    `reached`, also where other photos are to be measured (`measure`).
     """
     with dataset.lock(stage_lock(stage.name), [dataset.measurements_table(stage.name, stage.columns)]) as lock:
-        images = distinct_images(reached)
+        images = distinct_images(reached if measure is None else measure)
         if stage.fit_needs is None:
             return _measure(dataset, stage, None, images, pool, lock, retry_errors)
-        fit, fitted = _fit(dataset, stage, images, refit)
+        fit, fitted = _fit(dataset, stage, distinct_images(reached), refit)
         if fit is None:
             return Measured(None, False, 0, 0, 0.0)
         return replace(_measure(dataset, stage, fit, images, pool, lock, retry_errors), fitted=fitted)
