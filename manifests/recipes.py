@@ -115,10 +115,12 @@ def names(root: Path) -> list[str]:
 
 
 def save(root: Path, recipe: Recipe) -> None:
-    """Write a recipe atomically. One of the same name that said something else is kept under `subsets/old/`."""
+    """Write a recipe atomically, under the recipes' lock. One of the same name that said something else is kept under `subsets/old/`."""
     path = recipe_path(root, recipe.name)
     data = recipe.to_json()
     atomic.make_folder(path.parent)
+    for leftover in path.parent.glob(f"{atomic.TEMPORARY}*.json"):  # of recipes: caches are written without a lock
+        leftover.unlink(missing_ok=True)
     before = load(root, recipe.name)
     if before == recipe:
         return

@@ -89,7 +89,9 @@ class Table:
                 if (lost := _first_gap(parts)) is None:
                     return read(parts)
                 if attempt and parts == self.parts():
-                    raise SetupError(f"{self.folder}: append {lost} is missing; restore it from a backup of the dataset")
+                    raise SetupError(
+                        f"{self.folder}: append {lost} is missing; restore it from a backup of the dataset"
+                    )
         raise SetupError(f"{self.folder} changes faster than it can be read; try again")
 
     # Writing: under the table's lock.

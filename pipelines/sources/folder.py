@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -59,7 +60,9 @@ class Folder:
         if not root.is_dir():
             raise MisuseError(f"--path {root}: there is no such folder")
         label = label or root.resolve().name
-        if "/" in label or not label.isprintable():
+        if leave is not None and root.resolve().is_relative_to(leave.resolve()):
+            raise MisuseError(f"--path {root} lies in the dataset {leave}, which cannot be its own source")
+        if not label or "/" in label or not label.isprintable():
             raise MisuseError(f"--label {label!r}: use printable characters and no '/'")
         files, left = _list(root, leave)
         if not files:
@@ -93,6 +96,8 @@ class Folder:
         path = self.root / file
         try:
             facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                return False  # a pipe would keep us waiting; what is stored stays
             if facts.st_size == stored.bytes and facts.st_ctime + _CLOCK_SLACK < stored.fetched_at:
                 return False  # untouched since it was read: no need to read it again
             with path.open("rb") as stream:
@@ -151,6 +156,8 @@ class FolderFetcher:
         except PermissionError as error:
             raise InputError("the file may not be read") from error
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise InputError("a link that leads nowhere") from error
             raise TransientError(f"reading failed: {error.strerror}") from error
 
 
@@ -159,13 +166,17 @@ def _list(root: Path, leave: Path | None) -> tuple[list[str], dict[str, int]]:
     left_out = leave.resolve() if leave is not None else None
     for folder, inner, names in os.walk(root, onerror=_raise):
         inner[:] = [name for name in inner if left_out is None or (Path(folder) / name).resolve() != left_out]
+        left["links to folders"] += sum((Path(folder) / name).is_symlink() for name in inner)  # they are not entered
         for name in names:
+            file = (Path(folder) / name).relative_to(root).as_posix()
             extension = Path(name).suffix.lower()
-            if extension in EXTENSIONS and _is_text(folder) and _is_text(name):
-                files.append((Path(folder) / name).relative_to(root).as_posix())
+            if not _is_text(file):
+                left["with a name that is not UTF-8"] += 1
+            elif extension in EXTENSIONS:
+                files.append(file)
             else:
-                left[extension if _is_text(extension) and extension else "without extension"] += 1
-    return sorted(files), dict(left.most_common())
+                left[extension or "without extension"] += 1
+    return sorted(files), dict((+left).most_common())
 
 
 def _raise(error: OSError) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import posixpath
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +18,7 @@ from manifests.licenses import attribution, normalise
 from manifests.tags import normalise_tags
 
 PATH_COLUMNS = ("file", "path", "file_name", "filename")
-_TEXT = {"title", "description", "author", "author_url", "page_url", "license_url"}
+_TEXT = {"title", "description", "author", "author_url", "page_url", "license_url", "attribution"}
 _SIZE = {"width", "height"}
 _TIME = {"taken_at", "uploaded_at"}
 _SHOWN = 10  # of the errors found, so many are shown
@@ -29,15 +32,20 @@ class Metadata:
     rows: Mapping[str, Mapping[str, Any]]
 
     def matched(self, root: Path, files: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Rows by file (relative to `root`): a path is relative to `root`, or to the metadata file's folder."""
-        above = _relative(root, self.file.parent)
-        found = {}
-        for file in files:
-            row = self.rows.get(file)
-            if row is None and above is not None:
-                row = self.rows.get(f"{above}/{file}" if above else file)
-            if row is not None:
-                found[file] = row
+        """Rows by file (relative to `root`): a path is relative to `root`, or to the metadata file's folder.
+
+        Where both readings fit, the one that fits more photos goes first, and no row serves two photos.
+        """
+        from_here = os.path.relpath(root.resolve(), self.file.parent.resolve()).replace(os.sep, "/")
+        readings = [{file: file for file in files}, {file: _plain(f"{from_here}/{file}") for file in files}]
+        readings.sort(key=lambda reading: sum(path in self.rows for path in reading.values()), reverse=True)
+        found: dict[str, Mapping[str, Any]] = {}
+        used: set[str] = set()
+        for reading in readings:
+            for file, path in reading.items():
+                if file not in found and path in self.rows and path not in used:
+                    found[file] = self.rows[path]
+                    used.add(path)
         if not found and files:
             raise SetupError(
                 f"none of the {len(self.rows):,} rows of {self.file} matches a photo under {root}: "
@@ -46,28 +54,32 @@ class Metadata:
         return found
 
 
-def _relative(root: Path, folder: Path) -> str | None:
-    try:
-        text = root.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return None
-    return "" if text == "." else text
+def _plain(path: str) -> str:
+    """The one form paths are compared in: forward slashes, no `.` and no `folder/..`."""
+    return posixpath.normpath(path.replace("\\", "/"))
 
 
 def read(file: Path) -> Metadata:
     """Read the whole table; SetupError tells everything that is wrong with it at once."""
+    wrong: list[str] = []
     try:
-        records = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
+        columns, records = (_read_parquet if file.suffix.lower() == ".parquet" else _read_csv)(file, wrong)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
+    if not set(columns) & set(PATH_COLUMNS):
+        raise SetupError(
+            f"{file} needs a column named {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}; it has: "
+            + ", ".join(columns)
+        )
+    if twice := sorted(name for name, count in Counter(columns).items() if count > 1):
+        raise SetupError(f"{file} has more than one column named {', '.join(twice)}")
     rows: dict[str, Mapping[str, Any]] = {}
-    wrong: list[str] = []
     for line, record in records:
         name = next((column for column in PATH_COLUMNS if record.get(column)), None)
         if name is None:
-            wrong.append(f"line {line}: no path (it needs a column named {', '.join(PATH_COLUMNS[:-1])} or filename)")
+            wrong.append(f"line {line}: no path")
             continue
-        path = str(record[name]).replace("\\", "/").removeprefix("./")
+        path = _plain(str(record[name]))
         if path in rows:
             wrong.append(f"line {line}: a second row for {path}")
         rows[path] = _values({key: value for key, value in record.items() if key != name}, line, wrong)
@@ -77,28 +89,42 @@ def read(file: Path) -> Metadata:
     return Metadata(file, rows)
 
 
-def _read_csv(file: Path) -> list[tuple[int, dict[str, Any]]]:
+_Records = tuple[Sequence[str], list[tuple[int, dict[str, Any]]]]  # names of columns, rows by line
+
+
+def _read_csv(file: Path, wrong: list[str]) -> _Records:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         if reader.fieldnames is None:
             raise SetupError(f"the metadata file {file} is empty")
         records = []
-        for record in reader:
-            if None in record or None in record.values():
-                raise SetupError(f"{file} line {reader.line_num}: another number of cells than the header has")
-            records.append((reader.line_num, dict(record)))
-    return records
+        try:
+            for record in reader:
+                if None in record or None in record.values():
+                    wrong.append(f"line {reader.line_num}: another number of cells than the header has")
+                else:
+                    records.append((reader.line_num, dict(record)))
+        except csv.Error as error:
+            wrong.append(f"line {reader.line_num}: {error}; nothing after it was read")
+    return list(reader.fieldnames), records
 
 
-def _read_parquet(file: Path) -> list[tuple[int, dict[str, Any]]]:
+def _read_parquet(file: Path, wrong: list[str]) -> _Records:  # noqa: ARG001 (what is wrong with it is so as a whole)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(file).read()
-    except pa.ArrowInvalid as error:
+        with pq.ParquetFile(file) as stream:
+            table = stream.read()
+        if len(set(table.column_names)) < table.num_columns:
+            return table.column_names, []
+        kinds = [
+            pa.timestamp("us", one.type.tz) if pa.types.is_timestamp(one.type) else one.type for one in table.schema
+        ]
+        table = table.cast(pa.schema(zip(table.column_names, kinds, strict=True)), safe=False)
+        return table.column_names, list(enumerate(table.to_pylist(), start=1))
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # also dates that Python cannot hold
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
-    return list(enumerate(table.to_pylist(), start=1))
 
 
 def _values(record: Mapping[str, Any], line: int, wrong: list[str]) -> dict[str, Any]:
@@ -106,7 +132,7 @@ def _values(record: Mapping[str, Any], line: int, wrong: list[str]) -> dict[str,
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, value in record.items():
-        if value is None or value == "":
+        if value is None or value == "" or value != value:  # NaN: what some writers leave for 'nothing'
             continue
         if name in _TEXT:
             values[name] = str(value)
@@ -131,9 +157,16 @@ def _with_rights(values: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any
         extra["license_as_given"] = given
     values["license"] = license_.spdx
     values.setdefault("license_url", license_.url)
-    values["attribution"] = attribution(values.get("title"), values.get("author"), license_, values.get("page_url"))
-    values["extra"] = json.dumps(extra, sort_keys=True, default=str, ensure_ascii=False)
+    line = attribution(values.get("title"), values.get("author"), license_, values.get("page_url"))
+    values.setdefault("attribution", line)
+    values["extra"] = _json(extra)
     return values
+
+
+def _json(extra: Mapping[str, Any]) -> str:
+    """Valid JSON: numbers it does not know, such as infinity, become text."""
+    text = json.dumps(extra, sort_keys=True, default=str, ensure_ascii=False)
+    return json.dumps(json.loads(text, parse_constant=str), sort_keys=True, ensure_ascii=False)
 
 
 def _parsed(
@@ -141,15 +174,18 @@ def _parsed(
 ) -> None:
     try:
         values[name] = parse(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         wrong.append(f"line {line}: {name} {str(value)[:40]!r}: {error}")
 
 
 def _positive(value: Any) -> int:
-    number = int(value)
-    if not 0 < number < 2**31:
-        raise ValueError("must be a positive number of pixels")
-    return number
+    try:
+        number = float(value)  # tables with gaps write 512 as 512.0
+    except (TypeError, ValueError):
+        number = 0.0
+    if not number.is_integer() or not 0 < number < 2**31:
+        raise ValueError("must be a positive whole number of pixels")
+    return int(number)
 
 
 def _time(value: Any) -> datetime:

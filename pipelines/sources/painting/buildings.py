@@ -72,7 +72,9 @@ def draw_hut(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
     for i in range(planks):
         a = 2 * i / planks - 1
         colour = ink(canvas, wall, roundness(canvas, a), 0.05)
-        draw.rectangle((x + half * a, 0.3 * h + 0.32 * h * abs(a), x + half * (a + 2 / planks), foot), fill=colour)
+        draw.rectangle(
+            (x + half * a, 0.12 * h + 0.47 * h * abs(a + 1 / planks), x + half * (a + 2 / planks), foot), fill=colour
+        )
     roof = "#e8eef5" if canvas.season == "winter" else pick(canvas, ("#4a3d38", "#5b4a3c", "#6a4038"))
     for sign in (-1, 1):
         thick, out = 0.085 * h, 0.49 * w

@@ -35,7 +35,7 @@ def pick(canvas: Canvas, codes: tuple[str, ...]) -> str:
 
 def roundness(canvas: Canvas, u: float) -> float:
     """Shade of a round body at u in [-1, 1] across it: bright towards the light."""
-    return 0.8 + 0.3 * u * canvas.side - 0.12 * u * u
+    return 0.84 + 0.25 * u * canvas.side - 0.11 * u * u
 
 
 def blob(draw: Draw, at: Point, half: Point, colour: Colour) -> None:

@@ -43,9 +43,9 @@ def draw_arch(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
     foot = 0.5 * (hole[-1][0] - hole[0][0]) / w
     body = [(0.0, h), *outer, (w, h), (x + foot * w, h), *reversed(hole), (x - foot * w, h)]
     draw.polygon(body, fill=ink(canvas, rock, 0.66))
-    for y in np.sort(rng.random(260)).tolist():
+    for y in np.sort(rng.uniform(0.06, 1, 260)).tolist():
         u, tall = float(rng.uniform(-1, 1)), 0.017 * h
-        edge = 0.46 if y > 0.62 else 0.46 * math.sqrt(max(1 - ((0.64 - y) / 0.61) ** 2, 0.0))
+        edge = 0.44 if y > 0.62 else 0.44 * math.sqrt(max(1 - ((0.64 - y) / 0.61) ** 2, 0.0))
         inner = foot if y > 0.64 else foot * math.sqrt(max(1 - ((0.64 - y) / 0.33) ** 2, 0.0))
         reach = inner + (edge - inner) * abs(u)
         at_x = x + math.copysign(reach, u) * w
@@ -66,7 +66,7 @@ def draw_stone(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
     rng = canvas.rng
     rock = pick(canvas, ("#8b8780", "#77797f", "#97836d"))
     steps = np.linspace(0, 1, 10)
-    half = 0.46 * w * (0.24 + 0.76 * steps**0.55)
+    half = 0.46 * w * (0.1 + 0.9 * steps**0.45)
     left = list(zip((w / 2 - half * rng.uniform(0.9, 1.05, 10)).tolist(), (steps * h).tolist(), strict=True))
     right = list(zip((w / 2 + half * rng.uniform(0.9, 1.05, 10)).tolist(), (steps * h).tolist(), strict=True))
     draw.polygon(
@@ -74,7 +74,7 @@ def draw_stone(canvas: Canvas, draw: Draw, w: float, h: float) -> None:
     )
     for _ in range(170):
         y, u = float(rng.uniform(0.05, 0.97)), float(rng.uniform(-1, 1))
-        x = w / 2 + u * 0.46 * w * (0.24 + 0.76 * y**0.55) * 0.84
+        x = w / 2 + u * 0.46 * w * (0.1 + 0.9 * y**0.45) * 0.84
         long, tall = 0.09 * w * float(rng.uniform(0.5, 1.2)), 0.03 * h * float(rng.uniform(0.5, 1.6))
         code = "#5f7a3f" if rng.random() < 0.5 * y**3 else rock
         skew = float(rng.uniform(-0.3, 0.3)) * long

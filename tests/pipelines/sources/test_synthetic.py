@@ -39,7 +39,7 @@ def profiles() -> dict[bool, npt.NDArray[np.float64]]:
     while min(len(rows) for rows in out.values()) < MIN_SCENES:
         scene = describe(SEED, index)
         centred = scene.subject_kind is not None
-        if min(scene.width, scene.height) <= 320 and scene.width > scene.height and len(out[centred]) < 2 * MIN_SCENES:
+        if min(scene.width, scene.height) <= 312 and scene.width > scene.height and len(out[centred]) < 2 * MIN_SCENES:
             columns = paint(SEED, index).mean(axis=0)
             bins = np.stack([part.mean(axis=0) for part in np.array_split(columns, BINS)])
             out[centred].append(bins - bins.mean(axis=0))
