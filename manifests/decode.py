@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,9 @@ import simplejpeg
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from manifests.errors import InputError
-from manifests.probe import MAX_PIXELS, Header, png_chunks, probe
+from manifests.modes import ICC_SPACES, split
+from manifests.probe import MAX_PIXELS, Header, probe
+from manifests.walks import png_chunks
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,7 +43,6 @@ _SRGB = ImageCms.createProfile("sRGB")
 # CMYK within a level (6 without); it is built once a profile.
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.HIGHRESPRECALC
-_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK", "LAB": b"Lab "}
 SAME_LEVELS = 2  # a profile that never moves a colour by more than this is taken for sRGB itself
 
 
@@ -155,77 +155,13 @@ def _decode_other(data: bytes, header: Header) -> Pixels:
         if header.format == "png":
             _check_png_rows(data, image)
         icc = image.info.get("icc_profile")
-        colours, opacity = _split(image, data[24] if header.format == "png" else 8)
+        colours, opacity = split(image, data[24] if header.format == "png" else 8)
     result = _to_srgb(colours, icc if isinstance(icc, bytes) else None)
     if opacity is not None:
         white = Image.new("RGB", result.size, (255, 255, 255))
         white.paste(result, mask=opacity)
         result = white
     return _to_pixels(result)
-
-
-def _split(image: Image.Image, png_depth: int) -> tuple[Image.Image, Image.Image | None]:
-    """Colours in a mode that a profile can apply to (L, RGB, CMYK, LAB), and opacity (L) where there is any.
-
-    Apart, so that the profile is applied to the colours alone, before anything is mixed with white.
-    """
-    opacity: Image.Image | None = None
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif image.mode in ("La", "RGBa"):
-        image = image.convert(image.mode.upper())
-    if image.mode in ("LA", "RGBA"):
-        opacity = image.getchannel("A")
-        return image.convert(image.mode[:-1]), opacity
-    if "transparency" in image.info and image.mode in ("1", "L", "I;16", "RGB"):
-        opacity = _opacity_of_key(image, image.info["transparency"], png_depth)
-    if image.mode.startswith(("I", "F")):
-        image = _wide_grey_to_8_bit(image)
-    elif image.mode == "1":
-        image = image.convert("L")
-    return (image if image.mode in _SPACES else image.convert("RGB")), opacity
-
-
-def _opacity_of_key(image: Image.Image, key: Any, png_depth: int) -> Image.Image:
-    """Opacity (0 or 255) where one colour or grey stands for transparent (PNG's tRNS, GIF).
-
-    Pillow gives the key as stored, in the file's depth, but the pixels in 8 bits (or 16, for 16-bit grey).
-    """
-    wanted = np.atleast_1d(np.asarray(key, np.int64))
-    if png_depth == 16 and image.mode == "RGB":
-        wanted = wanted >> 8
-    elif png_depth < 8 and image.mode == "L":
-        wanted = wanted * (255 // ((1 << png_depth) - 1))
-    if image.mode == "1":
-        image = image.convert("L")
-    values = np.asarray(image)
-    if values.ndim == 2:
-        transparent = values == wanted[0]
-    else:
-        transparent = np.logical_and.reduce([values[..., i] == wanted[i] for i in range(3)])
-    return Image.fromarray(np.where(transparent, np.uint8(0), np.uint8(255)))
-
-
-def _wide_grey_to_8_bit(image: Image.Image) -> Image.Image:
-    """L from grey of more than 8 bits: white is the largest number that the file's samples can hold.
-
-    Floats run from 0 to 1, signed integers from 0. TIFF may count from white (PhotometricInterpretation 0).
-    """
-    values = np.asarray(image)
-    tags = getattr(image, "tag_v2", {})
-    bits, sample_format, photometric = (tags.get(tag) for tag in (258, 339, 262))
-    if image.mode.startswith("I;16"):
-        levels = np.arange(65_536) * (255 / (4095 if bits == (12,) else 65_535))
-        grey = np.rint(levels).clip(0, 255).astype(np.uint8)[values]
-    else:
-        white = 1.0
-        if image.mode == "I" and sample_format in (None, (1,)):
-            values, white = values.view(np.uint32), 2.0**32 - 1
-        elif image.mode == "I":
-            white = 2.0**15 - 1 if bits == (16,) else 2.0**31 - 1
-        scaled = np.nan_to_num(values / white).clip(0, 1)
-        grey = np.rint(scaled * 255).astype(np.uint8)
-    return Image.fromarray(255 - grey if photometric == 0 else grey)
 
 
 def _check_png_rows(data: bytes, image: Image.Image) -> None:
@@ -258,7 +194,7 @@ def _check_png_rows(data: bytes, image: Image.Image) -> None:
 
 def _fits(icc: bytes | None, mode: str) -> bool:
     """Whether a profile is about these channels: its header says so in bytes 16..19 (ICC.1, table 17)."""
-    return icc is not None and icc[16:20] == _SPACES[mode]
+    return icc is not None and icc[16:20] == ICC_SPACES[mode]
 
 
 def _changes_colour(icc: bytes | None, mode: str) -> bool:
@@ -300,7 +236,7 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """RGB from L, RGB, CMYK or LAB through the profile if it fits; CMYK without one as (1 - C)(1 - K)."""
     if image.mode == "L" and _fits(icc, "RGB"):
         image = image.convert("RGB")  # a grey picture in a colour space: its grey is R = G = B there
-    transform = _transform(icc, image.mode) if icc is not None and image.mode in _SPACES else None
+    transform = _transform(icc, image.mode) if icc is not None and image.mode in ICC_SPACES else None
     if transform is None and image.mode == "LAB":
         transform = _lab_transform()
     if transform is not None:

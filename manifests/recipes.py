@@ -115,7 +115,7 @@ def names(root: Path) -> list[str]:
 
 
 def save(root: Path, recipe: Recipe) -> None:
-    """Write a recipe atomically, under the recipes' lock. One of the same name that said something else is kept under `subsets/old/`."""
+    """Write a recipe atomically, under the recipes' lock. One that said something else stays in `subsets/old/`."""
     path = recipe_path(root, recipe.name)
     data = recipe.to_json()
     atomic.make_folder(path.parent)

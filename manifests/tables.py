@@ -89,9 +89,7 @@ class Table:
                 if (lost := _first_gap(parts)) is None:
                     return read(parts)
                 if attempt and parts == self.parts():
-                    raise SetupError(
-                        f"{self.folder}: append {lost} is missing; restore it from a backup of the dataset"
-                    )
+                    raise SetupError(f"{self.folder}: append {lost} is missing; restore it from a backup")
         raise SetupError(f"{self.folder} changes faster than it can be read; try again")
 
     # Writing: under the table's lock.
@@ -141,10 +139,10 @@ def latest(rows: pa.Table, key: str) -> pa.Table:
     if rows.num_rows == 0:
         return rows
     numbered = pa.table({"key": rows[key], "row": np.arange(rows.num_rows)})
-    grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "max")])
+    grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "min"), ("row", "max")])
     if grouped.num_rows == rows.num_rows:  # nothing was superseded
         return rows
-    return rows.take(grouped["row_max"])
+    return rows.take(grouped.sort_by("row_min")["row_max"])  # Arrow leaves the order of groups open
 
 
 def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:

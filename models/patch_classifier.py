@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TILE_HEIGHT, TILE_WIDTH = 32, 24  # of one part, pixels
+TILE_HEIGHT, TILE_WIDTH = 32, 16  # of one part, pixels
+DEPTH = 3  # convolutions of stride 2
+DROPOUT = 0.5
 BATCH = 32  # pictures
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.1
@@ -33,19 +35,32 @@ CONTRAST_FLOOR = 0.05  # of [0, 1]: keeps the noise of an empty tile from being 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network is built from. `mirrored`: it also looks at the mirrored tile, as one trained with flips may."""
+    """What a committee is built from. `mirrored`: it also looks at the mirrored tile, as one trained with flips may."""
 
     parts: int = 2
     width: int = 8  # channels after the first convolution; doubled by each further one
-    depth: int = 3  # convolutions of stride 2
-    dropout: float = 0.5
+    members: int = 2
     mirrored: bool = True
+
+
+class Committee(nn.Module):
+    """Networks that differ in nothing but their seed; what they disagree on is mostly noise, and cancels."""
+
+    def __init__(self, sizes: Sizes, seed: int = 0) -> None:
+        super().__init__()
+        self.sizes = sizes
+        generator = torch.Generator().manual_seed(seed)
+        self.members = nn.ModuleList(PatchClassifier(sizes, generator) for _ in range(sizes.members))
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Mean logits [batch, parts] for tiles [batch, 3, TILE_HEIGHT, TILE_WIDTH] in [0, 1]."""
+        return torch.stack([member(tiles) for member in self.members]).mean(0)
 
 
 class PatchClassifier(nn.Module):
     """Tiles [batch, 3, TILE_HEIGHT, TILE_WIDTH] in [0, 1] to logits [batch, parts] of their place.
 
-    Convolutions halve the tile `depth` times; rows are then averaged, columns are kept, because the place
+    Convolutions halve the tile three times; rows are then averaged, columns are kept, because the place
     of a thing within its tile (cut by its right edge, say) is what tells. No statistics of the batch enter.
     """
 
@@ -53,8 +68,8 @@ class PatchClassifier(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.generator = generator  # of initial weights and dropout: never the global one
-        channels = [3, *(sizes.width * 2**level for level in range(sizes.depth))]
-        columns = math.ceil(TILE_WIDTH / 2**sizes.depth)
+        channels = [3, *(sizes.width * 2**level for level in range(DEPTH))]
+        columns = math.ceil(TILE_WIDTH / 2**DEPTH)
         with torch.device("meta"):  # the constructors would draw from the global generator
             convolutions = [nn.Conv2d(n, m, 3, stride=2, padding=1) for n, m in itertools.pairwise(channels)]
             norms = [nn.GroupNorm(4, n) for n in channels[1:]]
@@ -80,9 +95,9 @@ class PatchClassifier(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = functional.gelu(norm(convolution(x)))  # [batch, width * 2**level, height / 2, width / 2]
         x = x.mean(2).flatten(1)  # [batch, channels * columns]
-        if self.training and self.sizes.dropout > 0:
-            kept = torch.rand(x.shape, generator=self.generator) >= self.sizes.dropout
-            x = x * kept / (1 - self.sizes.dropout)
+        if self.training:
+            kept = torch.rand(x.shape, generator=self.generator) >= DROPOUT
+            x = x * kept / (1 - DROPOUT)
         logits: Tensor = self.head(x)
         return logits
 
@@ -137,52 +152,64 @@ def width_for(pictures: int) -> int:
 
 
 def steps_for(pictures: int) -> int:
-    """Steps for a training set of this size: 200 for 64, by the square root beyond, at most 3,000."""
-    return min(max(round(200 * math.sqrt(pictures / 64)), 100), 3000)
+    """Steps for a training set of this size: 250 for 64, by the square root beyond, at most 4,000."""
+    return min(max(round(250 * math.sqrt(pictures / 64)), 125), 4000)
 
 
-def train(pictures: Tensor, sizes: Sizes, seed: int, steps: int | None = None) -> PatchClassifier:
-    """A network trained on uint8 pictures [n, parts, 3, TILE_HEIGHT, TILE_WIDTH], in evaluation mode.
+def train(pictures: Tensor, sizes: Sizes, seed: int, steps: int | None = None) -> Committee:
+    """A committee trained on uint8 pictures [n, parts, 3, TILE_HEIGHT, TILE_WIDTH], in evaluation mode.
 
-    The same bytes of weights for the same pictures, sizes, seed and number of threads. With no picture it
-    stays untrained and says 1 / parts of every tile.
+    The same bytes of weights for the same pictures, sizes and seed. One thread computes: so small a network
+    gains nothing from more, and their number would change the weights. With no picture the committee stays
+    untrained and says 1 / parts of every tile.
     """
-    generator = torch.Generator().manual_seed(seed)
-    network = PatchClassifier(sizes, generator)
-    if len(pictures) == 0:
-        return network.eval()
-    steps = steps or steps_for(len(pictures))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY)
-    average = {name: value.clone() for name, value in network.state_dict().items()}
+    committee = Committee(sizes, seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for member in committee.members:
+            assert isinstance(member, PatchClassifier)
+            if len(pictures):
+                _train(member, pictures, steps or steps_for(len(pictures)))
+    finally:
+        torch.set_num_threads(threads)
+    return committee.eval()
+
+
+def _train(network: PatchClassifier, pictures: Tensor, steps: int) -> None:
+    """AdamW with a short warm-up and a cosine; the network ends with the moving average of its weights."""
+    generator = network.generator
+    weights = list(network.parameters())
+    average = [weight.detach().clone() for weight in weights]
+    optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY, fused=True)
     batch = min(BATCH, len(pictures))
-    places = torch.arange(sizes.parts).repeat(batch)  # [batch * parts]
+    places = torch.arange(network.sizes.parts).repeat(batch)  # [batch * parts]
     network.train()
     for step in range(steps):
         warm_up, cosine = min(1.0, (step + 1) / 20), 0.5 + 0.5 * math.cos(math.pi * step / steps)
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * warm_up * cosine
         chosen = torch.randperm(len(pictures), generator=generator)[:batch]
-        tiles = augment(pictures[chosen].float() / 255, generator, flip=sizes.mirrored).flatten(0, 1)
+        tiles = augment(pictures[chosen].float() / 255, generator, flip=network.sizes.mirrored).flatten(0, 1)
         loss = functional.cross_entropy(network(tiles), places)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        decay = min(AVERAGE, (step + 1) / (step + 10))
-        for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
-    network.load_state_dict(average)
-    return network.eval()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, weights, 1 - min(AVERAGE, (step + 1) / (step + 10)))
+    with torch.no_grad():
+        torch._foreach_copy_(weights, average)
 
 
-def load(sizes: Sizes, weights: Mapping[str, Tensor]) -> PatchClassifier:
-    """The network of these sizes with these weights, in evaluation mode."""
-    network = PatchClassifier(sizes, torch.Generator())
-    network.load_state_dict(weights)
-    return network.eval()
+def load(sizes: Sizes, weights: Mapping[str, Tensor]) -> Committee:
+    """The committee of these sizes with these weights, in evaluation mode."""
+    committee = Committee(sizes)
+    committee.load_state_dict(weights)
+    return committee.eval()
 
 
 @torch.no_grad()
-def probability_of_truth(network: PatchClassifier, pictures: Tensor) -> Tensor:
+def probability_of_truth(committee: Committee, pictures: Tensor) -> Tensor:
     """For each part of uint8 pictures [n, parts, 3, height, width] the softmax of its true place: [n, parts]."""
-    parts = network.sizes.parts
-    logits = network(pictures.flatten(0, 1).float() / 255).unflatten(0, (-1, parts))  # [n, part, place]
+    parts = committee.sizes.parts
+    logits = committee(pictures.flatten(0, 1).float() / 255).view(-1, parts, parts)  # [n, part, place]
     return torch.softmax(logits, 2).diagonal(dim1=1, dim2=2)

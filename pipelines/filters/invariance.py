@@ -22,7 +22,7 @@ from pydantic import Field
 from manifests import faults
 from manifests.errors import InputError
 from models import patch_classifier
-from models.patch_classifier import PatchClassifier, Sizes
+from models.patch_classifier import Committee, Sizes
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 
 PARTS = 2
@@ -64,18 +64,18 @@ class Invariance(Stage[InvarianceSettings]):
         """
         settings = self.settings
         tiles, learns = self._training_sets(images)
-        networks: list[dict[str, Any]] = []
+        facts: list[dict[str, Any]] = []
         weights: dict[str, torch.Tensor] = {}
         for fold, rows in enumerate(learns):
             sizes = Sizes(parts=PARTS, width=patch_classifier.width_for(len(rows)), mirrored=settings.flip)
-            network = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
-            weights |= {f"{fold}.{name}": value for name, value in network.state_dict().items()}
-            networks.append({"trained_on": len(rows), "sizes": asdict(sizes)})
+            committee = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
+            weights |= {f"{fold}.{name}": value for name, value in committee.state_dict().items()}
+            facts.append({"trained_on": len(rows), "sizes": asdict(sizes)})
             faults.point("fit.inside")
             progress(fold + 1, settings.folds)
         return {
             WEIGHTS: safetensors.torch.save(weights),
-            FACTS: (json.dumps({"networks": networks}, indent=2) + "\n").encode(),
+            FACTS: (json.dumps({"folds": facts}, indent=2) + "\n").encode(),
         }
 
     def _training_sets(self, images: FitInput) -> tuple[torch.Tensor, list[list[int]]]:
@@ -107,23 +107,23 @@ class Invariance(Stage[InvarianceSettings]):
         """Load the networks of a stored fit."""
         if artefact is None:
             raise ValueError("invariance is a fitted stage: it needs its artefact")
-        facts = json.loads((artefact / FACTS).read_text())["networks"]
+        facts = json.loads((artefact / FACTS).read_text())["folds"]
         stored = safetensors.torch.load_file(artefact / WEIGHTS)
-        self._networks: list[PatchClassifier] = []
+        self._committees: list[Committee] = []
         for fold, made in enumerate(facts):
             prefix = f"{fold}."
             weights = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
-            self._networks.append(patch_classifier.load(Sizes(**made["sizes"]), weights))
+            self._committees.append(patch_classifier.load(Sizes(**made["sizes"]), weights))
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """`p_true`: for each half, left to right, the probability given to its true place; `fold`: which network."""
-        folds = np.array([fold_of(sha256, len(self._networks)) for sha256 in sha256s], np.int64)
+        folds = np.array([fold_of(sha256, len(self._committees)) for sha256 in sha256s], np.int64)
         p_true = torch.empty((len(sha256s), PARTS))
         if len(sha256s):
             tiles = torch.stack([patch_classifier.cut(image, PARTS) for image in images])
             for fold in np.unique(folds):
                 mine = torch.from_numpy(np.flatnonzero(folds == fold))
-                p_true[mine] = patch_classifier.probability_of_truth(self._networks[fold], tiles[mine])
+                p_true[mine] = patch_classifier.probability_of_truth(self._committees[fold], tiles[mine])
         return {"p_true": p_true.tolist(), "fold": folds.tolist()}
 
     def decide(self, view: pa.Table) -> Verdicts:

@@ -176,7 +176,7 @@ def _list(root: Path, leave: Path | None) -> tuple[list[str], dict[str, int]]:
                 files.append(file)
             else:
                 left[extension or "without extension"] += 1
-    return sorted(files), dict((+left).most_common())
+    return sorted(files), dict(sorted((+left).items(), key=lambda kind: (-kind[1], kind[0])))
 
 
 def _raise(error: OSError) -> None:

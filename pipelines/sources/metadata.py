@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import math
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,8 @@ _SIZE = {"width", "height"}
 _TIME = {"taken_at", "uploaded_at"}
 _SHOWN = 10  # of the errors found, so many are shown
 
+_Wrong = tuple[int, str]  # line, what is wrong there
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -36,14 +38,19 @@ class Metadata:
 
         Where both readings fit, the one that fits more photos goes first, and no row serves two photos.
         """
-        from_here = os.path.relpath(root.resolve(), self.file.parent.resolve()).replace(os.sep, "/")
-        readings = [{file: file for file in files}, {file: _plain(f"{from_here}/{file}") for file in files}]
-        readings.sort(key=lambda reading: sum(path in self.rows for path in reading.values()), reverse=True)
+        top, here = f"{root.resolve().as_posix()}/", self.file.parent.resolve().as_posix()
+        from_here = {_plain(f"{here}/{path}"): path for path in self.rows}
+        readings = [
+            {path: path for path in self.rows},
+            {whole.removeprefix(top): path for whole, path in from_here.items() if whole.startswith(top)},
+        ]
+        readings.sort(key=lambda reading: sum(file in reading for file in files), reverse=True)
         found: dict[str, Mapping[str, Any]] = {}
         used: set[str] = set()
         for reading in readings:
-            for file, path in reading.items():
-                if file not in found and path in self.rows and path not in used:
+            for file in files:
+                path = reading.get(file)
+                if path is not None and file not in found and path not in used:
                     found[file] = self.rows[path]
                     used.add(path)
         if not found and files:
@@ -61,7 +68,7 @@ def _plain(path: str) -> str:
 
 def read(file: Path) -> Metadata:
     """Read the whole table; SetupError tells everything that is wrong with it at once."""
-    wrong: list[str] = []
+    wrong: list[_Wrong] = []
     try:
         columns, records = (_read_parquet if file.suffix.lower() == ".parquet" else _read_csv)(file, wrong)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -77,39 +84,40 @@ def read(file: Path) -> Metadata:
     for line, record in records:
         name = next((column for column in PATH_COLUMNS if record.get(column)), None)
         if name is None:
-            wrong.append(f"line {line}: no path")
+            wrong.append((line, "no path"))
             continue
         path = _plain(str(record[name]))
         if path in rows:
-            wrong.append(f"line {line}: a second row for {path}")
+            wrong.append((line, f"a second row for {path}"))
         rows[path] = _values({key: value for key, value in record.items() if key != name}, line, wrong)
     if wrong:
+        shown = [f"line {line}: {what}" for line, what in sorted(wrong)[:_SHOWN]]
         more = f"\n  ... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise SetupError(f"{file} has errors:\n  " + "\n  ".join(wrong[:_SHOWN]) + more)
+        raise SetupError(f"{file} has errors:\n  " + "\n  ".join(shown) + more)
     return Metadata(file, rows)
 
 
 _Records = tuple[Sequence[str], list[tuple[int, dict[str, Any]]]]  # names of columns, rows by line
 
 
-def _read_csv(file: Path, wrong: list[str]) -> _Records:
+def _read_csv(file: Path, wrong: list[_Wrong]) -> _Records:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
-        if reader.fieldnames is None:
+        if not reader.fieldnames:
             raise SetupError(f"the metadata file {file} is empty")
         records = []
         try:
             for record in reader:
                 if None in record or None in record.values():
-                    wrong.append(f"line {reader.line_num}: another number of cells than the header has")
+                    wrong.append((reader.line_num, "another number of cells than the header has"))
                 else:
                     records.append((reader.line_num, dict(record)))
         except csv.Error as error:
-            wrong.append(f"line {reader.line_num}: {error}; nothing after it was read")
+            wrong.append((reader.line_num + 1, f"{error}; nothing after it was read"))
     return list(reader.fieldnames), records
 
 
-def _read_parquet(file: Path, wrong: list[str]) -> _Records:  # noqa: ARG001 (what is wrong with it is so as a whole)
+def _read_parquet(file: Path, wrong: list[_Wrong]) -> _Records:  # noqa: ARG001 (what is wrong with it is so as a whole)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,21 +126,19 @@ def _read_parquet(file: Path, wrong: list[str]) -> _Records:  # noqa: ARG001 (wh
             table = stream.read()
         if len(set(table.column_names)) < table.num_columns:
             return table.column_names, []
-        kinds = [
-            pa.timestamp("us", one.type.tz) if pa.types.is_timestamp(one.type) else one.type for one in table.schema
-        ]
+        kinds = [pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else kind for kind in table.schema.types]
         table = table.cast(pa.schema(zip(table.column_names, kinds, strict=True)), safe=False)
         return table.column_names, list(enumerate(table.to_pylist(), start=1))
     except (pa.ArrowException, ValueError, OverflowError) as error:  # also dates that Python cannot hold
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
 
 
-def _values(record: Mapping[str, Any], line: int, wrong: list[str]) -> dict[str, Any]:
+def _values(record: Mapping[str, Any], line: int, wrong: list[_Wrong]) -> dict[str, Any]:
     """Columns of `photos` from one row; what no column of ours is named after goes into `extra`."""
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, value in record.items():
-        if value is None or value == "" or value != value:  # NaN: what some writers leave for 'nothing'
+        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):  # no value
             continue
         if name in _TEXT:
             values[name] = str(value)
@@ -170,12 +176,12 @@ def _json(extra: Mapping[str, Any]) -> str:
 
 
 def _parsed(
-    values: dict[str, Any], name: str, value: Any, parse: Callable[[Any], Any], line: int, wrong: list[str]
+    values: dict[str, Any], name: str, value: Any, parse: Callable[[Any], Any], line: int, wrong: list[_Wrong]
 ) -> None:
     try:
         values[name] = parse(value)
     except (ValueError, OverflowError) as error:
-        wrong.append(f"line {line}: {name} {str(value)[:40]!r}: {error}")
+        wrong.append((line, f"{name} {str(value)[:40]!r}: {error}"))
 
 
 def _positive(value: Any) -> int:

@@ -30,7 +30,8 @@ def test_the_cache_answers_only_for_the_inputs_it_was_made_from(tmp_path: Path) 
     assert flat.cached(path, "one") is None
     flat.write(path, ROWS, "one")
     cached = flat.cached(path, "one")
-    assert cached is not None and cached.equals(ROWS)
+    assert cached is not None
+    assert cached.equals(ROWS)
     assert flat.cached(path, "two") is None
     flat.write(path, ROWS.slice(3), "two")
     assert flat.cached(path, "one") is None

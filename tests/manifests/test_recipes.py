@@ -50,7 +50,8 @@ def test_any_recipe_is_read_back_as_it_was_saved(name: str, steps: list[Step], r
         recipes.save(root, recipe)
         again = recipes.load(root, name)
         assert again == recipe
-        assert again is not None and again.to_json() == recipe.to_json() and again.sha256() == recipe.sha256()
+        assert again is not None
+        assert (again.to_json(), again.sha256()) == (recipe.to_json(), recipe.sha256())
         assert recipes.names(root) == [name]
         assert {path.relative_to(root).as_posix() for path in root.rglob("*")} == {"subsets", f"subsets/{name}.json"}
 
