@@ -19,7 +19,6 @@ from lhq_toolkit.commands import crawl, export, filter_, manifest, status
 from manifests.errors import LhqError, MisuseError
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
-
 app = typer.Typer(
     name="lhq",
     help="Curate landscape photographs for infinite-image generators. A dataset is a folder: crawl into it, filter "
@@ -61,19 +60,18 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app([one for one in arguments if one != "--debug"], standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
     except typer.TyperException as error:
-        error.show()  # type: ignore[attr-defined]
+        error.show()
         return MISUSE
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; what was finished is saved: the same command goes on from there")
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:  # the outermost place: everything becomes one line
         if debug:
             traceback.print_exc()
         _say(_one_line(error))
         return MISUSE if isinstance(error, MisuseError) else FAILED
+    if code == INTERRUPTED:  # typer returns it for a KeyboardInterrupt inside a command
+        _say("interrupted; what was finished is saved: the same command goes on from there")
     return code if isinstance(code, int) else DONE
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TILE_HEIGHT, TILE_WIDTH = 32, 16  # of one part, pixels
+TILE_HEIGHT, TILE_WIDTH = 32, 24  # of one part, pixels
 DEPTH = 3  # convolutions of stride 2
 DROPOUT = 0.5
 BATCH = 32  # pictures
@@ -35,26 +35,11 @@ CONTRAST_FLOOR = 0.05  # of [0, 1]: keeps the noise of an empty tile from being 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a committee is built from. `mirrored`: it also looks at the mirrored tile, as one trained with flips may."""
+    """What a network is built from. `mirrored`: it also looks at the mirrored tile, as one trained with flips may."""
 
     parts: int = 2
     width: int = 8  # channels after the first convolution; doubled by each further one
-    members: int = 2
     mirrored: bool = True
-
-
-class Committee(nn.Module):
-    """Networks that differ in nothing but their seed; what they disagree on is mostly noise, and cancels."""
-
-    def __init__(self, sizes: Sizes, seed: int = 0) -> None:
-        super().__init__()
-        self.sizes = sizes
-        generator = torch.Generator().manual_seed(seed)
-        self.members = nn.ModuleList(PatchClassifier(sizes, generator) for _ in range(sizes.members))
-
-    def forward(self, tiles: Tensor) -> Tensor:
-        """Mean logits [batch, parts] for tiles [batch, 3, TILE_HEIGHT, TILE_WIDTH] in [0, 1]."""
-        return torch.stack([member(tiles) for member in self.members]).mean(0)
 
 
 class PatchClassifier(nn.Module):
@@ -152,34 +137,32 @@ def width_for(pictures: int) -> int:
 
 
 def steps_for(pictures: int) -> int:
-    """Steps for a training set of this size: 250 for 64, by the square root beyond, at most 4,000."""
-    return min(max(round(250 * math.sqrt(pictures / 64)), 125), 4000)
+    """Steps for a training set of this size: 200 for 64, by the square root beyond, at most 3,000."""
+    return min(max(round(200 * math.sqrt(pictures / 64)), 100), 3000)
 
 
-def train(pictures: Tensor, sizes: Sizes, seed: int, steps: int | None = None) -> Committee:
-    """A committee trained on uint8 pictures [n, parts, 3, TILE_HEIGHT, TILE_WIDTH], in evaluation mode.
+def train(pictures: Tensor, sizes: Sizes, seed: int, steps: int | None = None) -> PatchClassifier:
+    """A network trained on uint8 pictures [n, parts, 3, TILE_HEIGHT, TILE_WIDTH], in evaluation mode.
 
     The same bytes of weights for the same pictures, sizes and seed. One thread computes: so small a network
-    gains nothing from more, and their number would change the weights. With no picture the committee stays
+    gains nothing from more, and their number would change the weights. With no picture the network stays
     untrained and says 1 / parts of every tile.
     """
-    committee = Committee(sizes, seed)
+    network = PatchClassifier(sizes, torch.Generator().manual_seed(seed))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for member in committee.members:
-            assert isinstance(member, PatchClassifier)
-            if len(pictures):
-                _train(member, pictures, steps or steps_for(len(pictures)))
+        if len(pictures):
+            _descend(network, pictures, steps or steps_for(len(pictures)))
     finally:
         torch.set_num_threads(threads)
-    return committee.eval()
+    return network.eval()
 
 
-def _train(network: PatchClassifier, pictures: Tensor, steps: int) -> None:
+def _descend(network: PatchClassifier, pictures: Tensor, steps: int) -> None:
     """AdamW with a short warm-up and a cosine; the network ends with the moving average of its weights."""
     generator = network.generator
-    weights = list(network.parameters())
+    weights: list[Tensor] = list(network.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY, fused=True)
     batch = min(BATCH, len(pictures))
@@ -200,16 +183,16 @@ def _train(network: PatchClassifier, pictures: Tensor, steps: int) -> None:
         torch._foreach_copy_(weights, average)
 
 
-def load(sizes: Sizes, weights: Mapping[str, Tensor]) -> Committee:
-    """The committee of these sizes with these weights, in evaluation mode."""
-    committee = Committee(sizes)
-    committee.load_state_dict(weights)
-    return committee.eval()
+def load(sizes: Sizes, weights: Mapping[str, Tensor]) -> PatchClassifier:
+    """The network of these sizes with these weights, in evaluation mode."""
+    network = PatchClassifier(sizes, torch.Generator())
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 @torch.no_grad()
-def probability_of_truth(committee: Committee, pictures: Tensor) -> Tensor:
+def probability_of_truth(network: PatchClassifier, pictures: Tensor) -> Tensor:
     """For each part of uint8 pictures [n, parts, 3, height, width] the softmax of its true place: [n, parts]."""
-    parts = committee.sizes.parts
-    logits = committee(pictures.flatten(0, 1).float() / 255).view(-1, parts, parts)  # [n, part, place]
+    parts = network.sizes.parts
+    logits = network(pictures.flatten(0, 1).float() / 255).view(-1, parts, parts)  # [n, part, place]
     return torch.softmax(logits, 2).diagonal(dim1=1, dim2=2)

@@ -87,8 +87,8 @@ def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> 
     def read(sha256: str) -> RGB:
         return read_image(dataset.root, paths[sha256], stage.min_side)
 
-    with Progress(f"{stage.name}: fit", None, "steps") as progress:
-        files = stage.fit(FitInput(list(paths), read), lambda done, _total: progress.advance(done - progress.done))
+    with Progress(f"{stage.name}: fit", None, "networks") as progress:
+        files = stage.fit(FitInput(list(paths), read), progress.reach)
     return fits.store(folder, stage, hash_of_set(paths), len(paths), files), True
 
 

@@ -43,6 +43,13 @@ class Progress:
             self._spoke = time.monotonic()
             print(self.line(), file=self._stream, flush=True)
 
+    def reach(self, done: int, total: int) -> None:
+        """So many of so many are done: for work that counts itself."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.total = total
+        self.advance(done - self.done)
+
     def line(self) -> str:
         """What the plain mode says, such as `tags: 120 of 309 photos, 35.2/s, about 5 s left`."""
         seconds = self.seconds
@@ -50,7 +57,7 @@ class Progress:
         text = f"{self.label}: {self.done:,}"
         if self.total is not None:
             text += f" of {self.total:,}"
-        text += f" {self.unit}, {rate:,.1f}/s"
+        text += f" {self.unit}, {rate:,.1f}/s" if rate >= 1 else f" {self.unit}, {rate:.2g}/s"
         if self.total is not None and rate > 0:
             text += f", about {max(0.0, (self.total - self.done) / rate):,.0f} s left"
         return text

@@ -86,8 +86,8 @@ class Stage(ABC, Generic[S]):
         """Hash of files that measuring or deciding depends on besides the settings: weights, a list; None for none."""
         return None
 
-    def fit(self, images: FitInput, progress: Any) -> Mapping[str, bytes]:
-        """Learn from the set; returns the artefact's files by name. `progress(done, total)` may be called."""
+    def fit(self, images: FitInput, progress: Callable[[int, int], None]) -> Mapping[str, bytes]:
+        """Learn from the set; returns the artefact's files by name. Calls `progress(networks done, of how many)`."""
         raise NotImplementedError(f"{self.name} is not a fitted stage")
 
     def setup(self, artefact: Path | None) -> None:

@@ -22,7 +22,7 @@ from pydantic import Field
 from manifests import faults
 from manifests.errors import InputError
 from models import patch_classifier
-from models.patch_classifier import Committee, Sizes
+from models.patch_classifier import PatchClassifier, Sizes
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 
 PARTS = 2
@@ -68,8 +68,8 @@ class Invariance(Stage[InvarianceSettings]):
         weights: dict[str, torch.Tensor] = {}
         for fold, rows in enumerate(learns):
             sizes = Sizes(parts=PARTS, width=patch_classifier.width_for(len(rows)), mirrored=settings.flip)
-            committee = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
-            weights |= {f"{fold}.{name}": value for name, value in committee.state_dict().items()}
+            network = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
+            weights |= {f"{fold}.{name}": value for name, value in network.state_dict().items()}
             facts.append({"trained_on": len(rows), "sizes": asdict(sizes)})
             faults.point("fit.inside")
             progress(fold + 1, settings.folds)
@@ -109,21 +109,21 @@ class Invariance(Stage[InvarianceSettings]):
             raise ValueError("invariance is a fitted stage: it needs its artefact")
         facts = json.loads((artefact / FACTS).read_text())["folds"]
         stored = safetensors.torch.load_file(artefact / WEIGHTS)
-        self._committees: list[Committee] = []
+        self._networks: list[PatchClassifier] = []
         for fold, made in enumerate(facts):
             prefix = f"{fold}."
             weights = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
-            self._committees.append(patch_classifier.load(Sizes(**made["sizes"]), weights))
+            self._networks.append(patch_classifier.load(Sizes(**made["sizes"]), weights))
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """`p_true`: for each half, left to right, the probability given to its true place; `fold`: which network."""
-        folds = np.array([fold_of(sha256, len(self._committees)) for sha256 in sha256s], np.int64)
+        folds = np.array([fold_of(sha256, len(self._networks)) for sha256 in sha256s], np.int64)
         p_true = torch.empty((len(sha256s), PARTS))
         if len(sha256s):
             tiles = torch.stack([patch_classifier.cut(image, PARTS) for image in images])
             for fold in np.unique(folds):
                 mine = torch.from_numpy(np.flatnonzero(folds == fold))
-                p_true[mine] = patch_classifier.probability_of_truth(self._committees[fold], tiles[mine])
+                p_true[mine] = patch_classifier.probability_of_truth(self._networks[fold], tiles[mine])
         return {"p_true": p_true.tolist(), "fold": folds.tolist()}
 
     def decide(self, view: pa.Table) -> Verdicts:

@@ -60,7 +60,7 @@ class Folder:
         if not root.is_dir():
             raise MisuseError(f"--path {root}: there is no such folder")
         label = label or root.resolve().name
-        if leave is not None and root.resolve().is_relative_to(leave.resolve()):
+        if leave and (leave / "dataset.json").exists() and root.resolve().is_relative_to(leave.resolve()):
             raise MisuseError(f"--path {root} lies in the dataset {leave}, which cannot be its own source")
         if not label or "/" in label or not label.isprintable():
             raise MisuseError(f"--label {label!r}: use printable characters and no '/'")

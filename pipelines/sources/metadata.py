@@ -75,8 +75,8 @@ def read(file: Path) -> Metadata:
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
     if not set(columns) & set(PATH_COLUMNS):
         raise SetupError(
-            f"{file} needs a column named {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}; it has: "
-            + ", ".join(columns)
+            f"{file} has no path column: it needs one named {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}; "
+            f"it has: {', '.join(columns)}"
         )
     if twice := sorted(name for name, count in Counter(columns).items() if count > 1):
         raise SetupError(f"{file} has more than one column named {', '.join(twice)}")

@@ -130,7 +130,7 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_lock(lhq, tmp_path, p
 @pytest.mark.parametrize("mode", [("--workers", "0"), pytest.param(("--workers", "2"), marks=pytest.mark.slow)])
 def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, sign, name, mode):
     dataset = tmp_path / "d"
-    crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "100000", *mode)
+    crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "3000", *mode)
     process = subprocess.Popen(lhq_command(*crawl), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(dataset.glob("tables/files/1/part-*")):
@@ -172,7 +172,7 @@ def test_a_full_disk_stops_with_a_clear_line_and_half_writes_nothing(lhq, tmp_pa
         (None, "No such file"),
         (b"", "empty"),
         (b"\xff\xfe\x00bad", "utf-8"),
-        (b"title,tags\nA,b\n", "no path"),
+        (b"title,tags\nA,b\n", "named file"),
         (b"file,width\n0.jpg,wide\n1.jpg,-3\n", "width"),
         (b"file,title\nnothere.jpg,A\n", "matches a photo"),
     ],

@@ -124,7 +124,7 @@ def test_the_dataset_inside_the_crawled_folder_is_not_entered(tmp_path: Path, mo
 
 @pytest.mark.parametrize("path", [".", "images"])
 def test_a_dataset_is_not_its_own_source(tmp_path: Path, path: str) -> None:
-    root = _files(tmp_path / "set", "images/ab/x.jpg")
+    root = _files(tmp_path / "set", "images/ab/x.jpg", "dataset.json")
     with pytest.raises(MisuseError, match="own source"):
         Folder.scan(root / path, leave=root)
 

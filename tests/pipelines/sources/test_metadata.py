@@ -285,7 +285,7 @@ def test_a_value_out_of_range_is_named_with_line_and_column(tmp_path: Path, row:
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cannot read"),
         ("file,title\na.jpg,Zürich\n".encode("latin-1"), "cannot read"),
         ("file,title\n".encode("utf-16"), "cannot read"),
-        (b"name;title\na.jpg;A\n", "needs a column named file, path, file_name or filename; it has: name;title"),
+        (b"name;title\na.jpg;A\n", "it needs one named file, path, file_name or filename; it has: name;title"),
         (b"\n\n", "is empty"),
         (b"file,title,title\na.jpg,A,B\n", "more than one column named title"),
         (b'file,title\na.jpg,"A\n', "line 2: "),
@@ -318,7 +318,7 @@ def test_a_parquet_table_with_values_that_no_photo_can_have_is_refused_with_line
     assert "line 2: height" in str(refused.value)
     with pytest.raises(SetupError, match=r"about\.parquet"):
         _parquet(tmp_path, file=["a.jpg"], taken_at=pa.array([2**60], pa.timestamp("us")))  # the year 38,000
-    with pytest.raises(SetupError, match="needs a column named"):
+    with pytest.raises(SetupError, match="no path column"):
         _parquet(tmp_path, name=["a.jpg"])
 
 
