@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app([one for one in arguments if one != "--debug"], standalone_mode=False)
     except typer.TyperException as error:
-        error.show()
+        error.show()  # type: ignore[attr-defined]  # click's, that typer carries inside
         return MISUSE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -102,11 +102,17 @@ class Dataset:
 
     @contextlib.contextmanager
     def lock(self, name: str, tables: Sequence[Table] = (), *, wait_seconds: float = 0.0) -> Iterator[Lock]:
-        """Hold a lock; what interrupted writes left in the tables it guards is swept first."""
+        """Hold a lock; what interrupted writes and merges left in the tables it guards is swept first and last.
+
+        Swept last so that at rest a plain reader of all `part-*.parquet` meets every row once.
+        """
         with locked(self.root, name, wait_seconds=wait_seconds) as held:
             for table in tables:
                 table.sweep()
             yield held
+            held.check()
+            for table in tables:
+                table.sweep()
 
     # The current view.
 

@@ -71,11 +71,8 @@ def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, *, retry_failed
 def _stored(files: pa.Table, source: Source) -> Mapping[str, StoredFile]:
     mine = files.filter(
         pc.and_(pc.starts_with(files["photo_id"], f"{source.name}:"), pc.equal(files["status"], schema.OK))
-    ).select(["photo_id", "sha256", "bytes", "fetched_at"])
-    return {
-        row["photo_id"]: StoredFile(row["sha256"], row["bytes"], row["fetched_at"].timestamp())
-        for row in mine.to_pylist()
-    }
+    ).select(["photo_id", "sha256", "bytes"])
+    return {row["photo_id"]: StoredFile(row["sha256"], row["bytes"]) for row in mine.to_pylist()}
 
 
 class _Discovery:

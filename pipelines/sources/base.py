@@ -41,7 +41,6 @@ class StoredFile:
 
     sha256: str
     bytes: int
-    fetched_at: float  # POSIX seconds
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from manifests.probe import MAX_BYTES
 from manifests.records import Photo
+from pipelines.engine import threads
+from pipelines.engine.progress import Progress
 from pipelines.sources import metadata as metadata_file
 from pipelines.sources.base import Fetched, Found, StoredFile
 
@@ -39,7 +42,6 @@ EXTENSIONS = frozenset(
     ]
 )
 PAGE = 1024
-_CLOCK_SLACK = 2.0  # seconds a file server's clock may be off ours
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class Folder:
         return f"folder:{self.label}/{file}"
 
     def check(self, stored: Mapping[str, StoredFile]) -> None:
-        """Refuse a file whose bytes are not those stored under its id."""
-        other = [file for file in self.files if self._differs(file, stored.get(self.photo_id(file)))]
+        """Refuse a file whose bytes are not those stored under its id; every file of a stored id is read again."""
+        known = [file for file in self.files if self.photo_id(file) in stored]
+        with ThreadPoolExecutor(threads.cores()) as readers, Progress(f"{self.label}: compare", len(known)) as progress:
+            other = []
+            for file, differs in zip(known, readers.map(lambda one: self._differs(one, stored), known), strict=True):
+                other += [file] if differs else []
+                progress.advance(1)
         if other:
             shown = ", ".join(self.photo_id(file) for file in other[:3]) + (", ..." if len(other) > 3 else "")
             raise SetupError(
@@ -90,18 +97,17 @@ class Folder:
                 f"({shown}); nothing was changed: use another --label for another set of photos"
             )
 
-    def _differs(self, file: str, stored: StoredFile | None) -> bool:
-        if stored is None:
-            return False
+    def _differs(self, file: str, stored: Mapping[str, StoredFile]) -> bool:
+        known = stored[self.photo_id(file)]
         path = self.root / file
         try:
             facts = path.stat()
             if not stat.S_ISREG(facts.st_mode):
                 return False  # a pipe would keep us waiting; what is stored stays
-            if facts.st_size == stored.bytes and facts.st_ctime + _CLOCK_SLACK < stored.fetched_at:
-                return False  # untouched since it was read: no need to read it again
+            if facts.st_size != known.bytes:
+                return True
             with path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest() != stored.sha256
+                return hashlib.file_digest(stream, "sha256").hexdigest() != known.sha256
         except OSError:
             return False  # unreadable now; what is stored stays
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from pipelines.filters.invariance import Invariance, InvarianceSettings
 
 from manifests.errors import SetupError
 from pipelines.engine import fits
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
+from pipelines.filters.invariance import Invariance, InvarianceSettings
 
 
 def stage(**settings) -> Invariance:

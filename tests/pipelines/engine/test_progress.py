@@ -14,11 +14,11 @@ class Terminal(io.StringIO):
 
 
 def test_off_a_terminal_a_plain_line_is_said_at_most_once_per_interval(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     stream = io.StringIO()
     with Progress("fetch", 40, stream=stream) as progress:
-        for now in (3.0, 11.0, 12.0, 22.0):
+        for clock[0] in (3.0, 11.0, 12.0, 22.0):
             progress.advance(5)
     assert stream.getvalue().splitlines() == [
         "fetch: 10 of 40 photos, 0.91/s, about 33 s left",

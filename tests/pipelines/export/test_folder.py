@@ -53,7 +53,7 @@ def test_every_picture_is_a_square_png_without_metadata_and_its_sum_is_right(lhq
         with Image.open(path) as image:
             assert (image.size, image.mode, image.format, image.info) == ((SIZE, SIZE), "RGB", "PNG", {})
     sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
-    assert set(sums) == {name for name in files_of(out)} - {"SHA256SUMS"}
+    assert set(sums) == set(files_of(out)) - {"SHA256SUMS"}
     assert all(hashlib.sha256((out / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
 
 
