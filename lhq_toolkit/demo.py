@@ -9,34 +9,34 @@ import time
 from pathlib import Path
 
 OUT = Path("out/demo")
-DATASET = OUT / "dataset"
 SCENES = 300
 MIN_SIDE = 256
 RESOLUTION = 64
 
 
-def main() -> int:
+def main(out: Path = OUT, scenes: int = SCENES) -> int:
     """Run the demo from the checkout's root; returns the first exit code that is not 0."""
     started = time.monotonic()
-    OUT.mkdir(parents=True, exist_ok=True)
-    say(f"LHQ Toolkit demo: 9 photographs and {SCENES} painted scenes, everything under {OUT}/")
+    out.mkdir(parents=True, exist_ok=True)
+    dataset = out / "dataset"
+    say(f"LHQ Toolkit demo: 9 photographs and {scenes} painted scenes, everything under {out}/")
     steps = [
         (
             "1. Crawl: the sample photographs with their rights, and scenes painted by the synthetic source.",
-            f"crawl {DATASET} --source folder --path samples --metadata samples/metadata.csv "
-            f"--source synthetic --limit {SCENES}",
+            f"crawl {dataset} --source folder --path samples --metadata samples/metadata.csv "
+            f"--source synthetic --limit {scenes}",
         ),
         (
             f"2. Filter. LHQ keeps photographs of at least 1,024 pixels; these are small, so the demo says {MIN_SIDE}.",
-            f"filter {DATASET} --tags --resolution --invariance --set resolution.min_side={MIN_SIDE}",
+            f"filter {dataset} --tags --resolution --invariance --set resolution.min_side={MIN_SIDE}",
         ),
         (
             f"3. Export what is left as {RESOLUTION}x{RESOLUTION} pictures, with attribution and sums.",
-            f"export {DATASET} {OUT / 'export'} --format folder --resolution {RESOLUTION}",
+            f"export {dataset} {out / 'export'} --format folder --resolution {RESOLUTION}",
         ),
         (
             "4. One flat table of everything that was seen and why it is in or out.",
-            f"manifest {DATASET} -o {OUT}/manifest.parquet",
+            f"manifest {dataset} -o {out}/manifest.parquet",
         ),
     ]
     for title, command in steps:
@@ -44,8 +44,8 @@ def main() -> int:
         code = subprocess.run([sys.executable, "-m", "lhq_toolkit.cli", *shlex.split(command)], check=False).returncode
         if code != 0:
             return code
-    sheet = OUT / "contact_sheet.png"
-    _contact_sheet(sheet)
+    sheet = out / "contact_sheet.png"
+    _contact_sheet(dataset, sheet)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Look at {sheet}: what was kept, and what each filter rejected.")
     return 0
 
@@ -55,15 +55,15 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _contact_sheet(out: Path) -> None:
+def _contact_sheet(folder: Path, sheet: Path) -> None:
     from lhq_toolkit import contact_sheet
     from manifests import recipes
     from manifests.dataset import Dataset
     from pipelines.filter import existing
     from pipelines.funnel import walk
 
-    dataset = Dataset.open(DATASET)
-    contact_sheet.draw(walk(dataset, existing(dataset, recipes.DEFAULT)), out)
+    dataset = Dataset.open(folder)
+    contact_sheet.draw(walk(dataset, existing(dataset, recipes.DEFAULT)), sheet)
 
 
 if __name__ == "__main__":

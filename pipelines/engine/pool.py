@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from pipelines.engine import threads, version
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -62,7 +62,9 @@ class Pool(Protocol):
 
 def open_pool(workers: int | None, ray_address: str | None = None) -> Pool:
     """`workers` 0: this process. None: one worker per core (of the cluster at `ray_address`, if given)."""
-    if workers == 0 and ray_address is None:
+    if workers == 0 and ray_address is not None:
+        raise MisuseError("--workers 0 works in this process: leave it out to use the cluster of --ray-address")
+    if workers == 0:
         return InProcess()
     return OnRay(workers, ray_address)
 

@@ -1,0 +1,101 @@
+"""What the README says is true: its commands run in its order, its queries answer, the demo ends well."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+from PIL import Image
+
+from lhq_toolkit import demo
+from manifests.tags import BLACKLIST, read_list
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def block_with(text: str) -> str:
+    """The fenced block of the README that holds `text`."""
+    (found,) = [block for block in re.findall(r"```\w*\n(.*?)```", README, re.DOTALL) if text in block]
+    return found
+
+
+@pytest.fixture(scope="module")
+def curated(painted, lhq, tmp_path_factory) -> Path:
+    """The folder in which the README's four commands ran, on 40 pictures."""
+    place = tmp_path_factory.mktemp("readme")
+    (place / "PICTURES").mkdir()
+    for path in [*sorted(painted.glob("*.jpg"))[:40], painted / "metadata.csv"]:
+        (place / "PICTURES" / path.name).write_bytes(path.read_bytes())
+    (place / "PICTURES" / "large.jpg").write_bytes(b"not a picture")
+    commands = block_with("lhq crawl").strip().splitlines()
+    assert len(commands) == 4
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program.endswith("/lhq")
+        small = ["--set", "resolution.min_side=90"] if "--resolution" in arguments and arguments[0] == "filter" else []
+        workers = ["--workers", "0"] if arguments[0] != "status" else []
+        ran = lhq(*arguments, *small, *workers, cwd=place)
+        assert ran.code == 0, ran.err
+    return place
+
+
+@pytest.mark.slow
+def test_the_four_commands_curate_a_folder_of_pictures(curated):
+    pictures = list((curated / "OUT" / "images").glob("*.png"))
+    assert pictures
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.size == (256, 256)
+    for name in ("ATTRIBUTION.csv", "README.md", "SHA256SUMS"):
+        assert (curated / "OUT" / name).is_file()
+
+
+@pytest.mark.slow
+def test_the_queries_answer_without_our_code(curated, lhq):
+    assert lhq("manifest", "DATASET", "-o", "all.parquet", cwd=curated).code == 0
+    queries = [line.split(";")[0] for line in block_with("SELECT").splitlines() if line.startswith("SELECT")]
+    by_licence, out = (
+        duckdb.sql(query.replace("'DATASET", f"'{curated}/DATASET").replace("'all", f"'{curated}/all")).fetchall()
+        for query in queries
+    )
+    assert sum(count for _, count in by_licence) == 41
+    assert out
+
+
+def test_every_option_and_file_the_readme_names_exists(lhq):
+    root = Path(__file__).parents[2]
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+        assert link.startswith("https://") or (root / link).exists(), link
+    helps = {command: lhq(command, "--help").out for command in ("crawl", "filter", "export", "manifest", "status")}
+    every = "\n".join(helps.values())
+    for option in set(re.findall(r"--[a-z][a-z-]+", README)):
+        assert option in every, option
+    for setting in re.findall(r"--set ([a-z]+\.[a-z_]+)=", README):
+        from pipelines.filters import STAGES
+
+        stage, name = setting.split(".")
+        assert name in STAGES[stage].settings_type.model_fields
+
+
+def test_the_numbers_the_readme_names_are_those_of_the_code():
+    from pipelines.filters import STAGES
+
+    assert f"list of {len(read_list(BLACKLIST))}" in README
+    assert f"{STAGES['resolution'].settings_type().min_side:,}, as in LHQ" in README  # type: ignore[attr-defined]
+    assert f"score at or above {STAGES['invariance'].settings_type().threshold}" in README  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_an_export_and_a_contact_sheet(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert demo.main(tmp_path / "demo", scenes=40) == 0
+    said = capfd.readouterr().out
+    assert "invariance" in said
+    assert "rejected" in said
+    with Image.open(tmp_path / "demo" / "contact_sheet.png") as sheet:
+        assert sheet.width > 1000
+        assert len(sheet.convert("RGB").getcolors(2**24) or []) > 1000, "an empty sheet"
+    assert len(list((tmp_path / "demo" / "export" / "images").iterdir())) > 10
