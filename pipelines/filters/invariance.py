@@ -11,19 +11,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import safetensors.torch
-import torch
 from pydantic import Field
 
 from manifests import faults
 from manifests.errors import InputError
-from models import patch_classifier
-from models.patch_classifier import PatchClassifier, Sizes
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
+
+if TYPE_CHECKING:  # deciding needs no network: torch is imported where one is trained or used
+    import torch
+
+    from models.patch_classifier import PatchClassifier
 
 PARTS = 2
 LEAST_TRAINING = 64  # photos a network learns from, where the other folds have so many
@@ -62,12 +63,18 @@ class Invariance(Stage[InvarianceSettings]):
 
         `progress` counts networks. A damaged photo is passed over, the next one learned from instead.
         """
+        import safetensors.torch
+
+        from models import patch_classifier
+
         settings = self.settings
         tiles, learns = self._training_sets(images)
         facts: list[dict[str, Any]] = []
         weights: dict[str, torch.Tensor] = {}
         for fold, rows in enumerate(learns):
-            sizes = Sizes(parts=PARTS, width=patch_classifier.width_for(len(rows)), mirrored=settings.flip)
+            sizes = patch_classifier.Sizes(
+                parts=PARTS, width=patch_classifier.width_for(len(rows)), mirrored=settings.flip
+            )
             network = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
             weights |= {f"{fold}.{name}": value for name, value in network.state_dict().items()}
             facts.append({"trained_on": len(rows), "sizes": asdict(sizes)})
@@ -80,6 +87,10 @@ class Invariance(Stage[InvarianceSettings]):
 
     def _training_sets(self, images: FitInput) -> tuple[torch.Tensor, list[list[int]]]:
         """Tiles uint8 [n, parts, 3, height, width] that any fold learns from, and per fold its rows of them."""
+        import torch
+
+        from models import patch_classifier
+
         settings = self.settings
         wanted = max(round(settings.train_fraction * len(images.sha256s)), LEAST_TRAINING)
         tiles: list[torch.Tensor] = []
@@ -107,16 +118,24 @@ class Invariance(Stage[InvarianceSettings]):
         """Load the networks of a stored fit."""
         if artefact is None:
             raise ValueError("invariance is a fitted stage: it needs its artefact")
+        import safetensors.torch
+
+        from models import patch_classifier
+
         facts = json.loads((artefact / FACTS).read_text())["folds"]
         stored = safetensors.torch.load_file(artefact / WEIGHTS)
         self._networks: list[PatchClassifier] = []
         for fold, made in enumerate(facts):
             prefix = f"{fold}."
             weights = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
-            self._networks.append(patch_classifier.load(Sizes(**made["sizes"]), weights))
+            self._networks.append(patch_classifier.load(patch_classifier.Sizes(**made["sizes"]), weights))
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """`p_true`: for each half, left to right, the probability given to its true place; `fold`: which network."""
+        import torch
+
+        from models import patch_classifier
+
         folds = np.array([fold_of(sha256, len(self._networks)) for sha256 in sha256s], np.int64)
         p_true = torch.empty((len(sha256s), PARTS))
         if len(sha256s):
