@@ -100,7 +100,7 @@ def measured_text(filtered: Filtered) -> str:
             lines.append(f"{stage}: not fitted, too few photos")
             continue
         fitted = "fitted anew, " if one.fitted else ""
-        rate = f" at {one.images / one.seconds:,.1f}/s" if one.images and one.seconds else ""
+        rate = f" in {one.seconds:,.1f} s ({one.images / one.seconds:,.1f}/s)" if one.images and one.seconds else ""
         errors = f", {one.errors:,} with errors" if one.errors else ""
         lines.append(
             f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})"

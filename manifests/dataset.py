@@ -32,7 +32,7 @@ class Dataset:
     """An existing dataset folder. Reading needs no lock and never waits."""
 
     root: Path
-    generations: Mapping[str, int]  # current generation of each table; 1 where absent
+    generations: Mapping[str, int]  # current generation of each table; 1 where it names none, as of a new stage's
 
     @staticmethod
     def open(root: Path) -> Dataset:
@@ -67,7 +67,7 @@ class Dataset:
                 "name": root.resolve().name,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "toolkit": toolkit,
-                "generations": {},
+                "generations": dict.fromkeys(schema.CRAWL_TABLES, 1),
             }
             atomic.write_bytes(root / "dataset.json", (json.dumps(facts, indent=2) + "\n").encode())
         return Dataset.open(root)

@@ -393,7 +393,7 @@ def states(dataset: Dataset) -> dict[str, int]:
 
 def test_one_photo_of_two_queries_has_one_row_two_sightings_and_is_fetched_once(dataset):
     asked: list[str] = []
-    source = Listed(numbered(5), Fetching(lambda photo_id: asked.append(photo_id)), queries=("lake", "hill"))
+    source = Listed(numbered(5), Fetching(asked.append), queries=("lake", "hill"))
     done = run(dataset, source)
     assert (done.found, done.new, done.fetched) == (5, 5, 5)
     assert asked == [f"trial:{one}" for one in numbered(5)]
