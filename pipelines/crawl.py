@@ -37,7 +37,7 @@ BROKEN_RUN = 500  # so many passing troubles in a row are not the photos' fault
 DISCOVERY_ROWS = 4096  # rows of a discovery commit
 DISCOVERY_SECONDS = 1.0
 
-FetchItem = tuple[str, str | None, int]  # photo_id, image_url, failures so far
+FetchItem = tuple[str, str | None]  # photo_id, image_url
 
 
 @dataclass
@@ -90,7 +90,7 @@ class _Discovery:
         self._sightings: list[Sighting] = []
         self._committed_at = time.monotonic()
 
-    def run(self, result: Crawled) -> list[tuple[str, str | None]]:
+    def run(self, result: Crawled) -> list[FetchItem]:
         """Everything the source has, written; returns (photo_id, image_url) of each photo, in order."""
         listed: dict[str, str | None] = {}
         with Progress(f"{self._source.name}: list", None) as progress:
@@ -155,23 +155,29 @@ def _rows(values: Sequence[Any], columns: pa.Schema) -> pa.Table:
 def _fetch(
     dataset: Dataset,
     source: Source,
-    listed: Sequence[tuple[str, str | None]],
+    listed: Sequence[FetchItem],
     pool: Pool,
     lock: Lock,
     result: Crawled,
     retry_failed: bool,
 ) -> None:
-    items = _to_fetch(dataset, listed, retry_failed)
+    """Fetch what has no final file row. Photos out of attempts are given up last, when the run was no broken one."""
+    items, failures = _to_fetch(dataset, listed, retry_failed)
     last = deque[bool](maxlen=BROKEN_RUN)  # was it a passing trouble?
+    spent: list[File] = []
     with Progress(f"{source.name}: fetch", len(items)) as progress:
 
         def commit(batch: Batch) -> None:
             faults.point("crawl.placed")
             lock.check()
             dataset.files_table.append(batch.rows)
-            for row in batch.rows.select(["status", "error"]).to_pylist():
-                _count(result, row["status"], row["error"])
+            for row in batch.rows.select(["photo_id", "status", "error"]).to_pylist():
                 last.append(row["status"] == schema.FAILED)
+                if last[-1] and failures.get(row["photo_id"], 0) + 1 >= ATTEMPTS:
+                    error = f"out of attempts: {row['error']}"
+                    spent.append(File(row["photo_id"], datetime.now(UTC), schema.GIVEN_UP, error=error))
+                else:
+                    _count(result, row["status"], row["error"])
             progress.advance(batch.done)
             if len(last) == BROKEN_RUN and all(last):
                 error = batch.rows["error"].to_pylist()[-1]
@@ -180,19 +186,25 @@ def _fetch(
                 )
 
         pool.run(FetchWorker(dataset.root, source.fetcher()), items, FETCH_BATCH, commit)
+    lock.check()
+    dataset.files_table.append(_rows(spent, schema.FILES))
+    for row in spent:
+        _count(result, row.status, row.error)
 
 
-def _to_fetch(dataset: Dataset, listed: Sequence[tuple[str, str | None]], retry_failed: bool) -> list[FetchItem]:
-    """Photos without a final file row; with `retry_failed` all without an ok file."""
+def _to_fetch(
+    dataset: Dataset, listed: Sequence[FetchItem], retry_failed: bool
+) -> tuple[list[FetchItem], dict[str, int]]:
+    """Photos without a final file row, with `retry_failed` all without an ok file; how often each failed since."""
     rows = dataset.files_table.read(["photo_id", "status"])
     status = latest(rows, "photo_id")
     final = (schema.OK,) if retry_failed else (schema.OK, schema.GIVEN_UP)
     done = set(status.filter(pc.is_in(status["status"], pa.array(final)))["photo_id"].to_pylist())
     failures: dict[str, int] = {}
-    if not retry_failed:
-        for photo_id in rows.filter(pc.equal(rows["status"], schema.FAILED))["photo_id"].to_pylist():
-            failures[photo_id] = failures.get(photo_id, 0) + 1
-    return [(photo_id, url, failures.get(photo_id, 0)) for photo_id, url in listed if photo_id not in done]
+    tried = rows.filter(pc.not_equal(rows["status"], schema.OK))
+    for photo_id, state in zip(tried["photo_id"].to_pylist(), tried["status"].to_pylist(), strict=True):
+        failures[photo_id] = failures.get(photo_id, 0) + 1 if state == schema.FAILED else 0
+    return [item for item in listed if item[0] not in done], {} if retry_failed else failures
 
 
 def _count(result: Crawled, status: str, error: str | None) -> None:
@@ -218,20 +230,18 @@ class FetchWorker:
         until = time.monotonic() + FETCH_SECONDS
         rows: list[File] = []
         with ImageStore(self.root).batch() as placing:
-            for photo_id, image_url, failures in items:
-                rows.append(self._one(placing, photo_id, image_url, failures))
+            for photo_id, image_url in items:
+                rows.append(self._one(placing, photo_id, image_url))
                 if time.monotonic() >= until:
                     break
         return Batch(_rows(rows, schema.FILES), len(rows))
 
-    def _one(self, placing: Placing, photo_id: str, image_url: str | None, failures: int) -> File:
+    def _one(self, placing: Placing, photo_id: str, image_url: str | None) -> File:
         now = datetime.now(UTC)
         try:
             fetched = self.fetcher.fetch(photo_id, image_url)
             header = probe(fetched.data)
         except TransientError as error:
-            if failures + 1 >= ATTEMPTS:
-                return File(photo_id, now, schema.GIVEN_UP, error=f"out of attempts: {error}")
             return File(photo_id, now, schema.FAILED, error=str(error))
         except InputError as error:
             return File(photo_id, now, schema.GIVEN_UP, error=str(error))

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from manifests import recipes
 from manifests.dataset import RECIPES_LOCK, Dataset
-from manifests.errors import MisuseError
+from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
 from pipelines.engine.measure import Measured, bring_up_to_date
 from pipelines.engine.pool import Pool
@@ -106,6 +106,11 @@ def changed(recipe: Recipe, request: Request) -> Recipe:
     if overlap := sorted(set(request.drop) & set(request.stages)):
         raise MisuseError(f"{overlap[0]} is both named and dropped: choose one")
     named = {step.stage for step in recipe.steps} - set(request.drop) | set(request.stages)
+    if unknown := sorted(named - set(STAGES)):
+        raise SetupError(
+            f"the recipe of {recipe.name!r} has a stage {unknown[0]!r}, which this toolkit does not know: "
+            f"upgrade the toolkit, or take the stage out with --drop {unknown[0]}"
+        )
     for stage in request.settings:
         if stage not in named:
             raise MisuseError(f"--set {stage}...: it is not in the recipe of {recipe.name!r}; add it with --{stage}")
@@ -119,6 +124,8 @@ def _step(recipe: Recipe, name: str, settings: Mapping[str, str]) -> Step:
     """The step with new settings; its fingerprint stays while the measuring parameters do."""
     old = recipe.step(name)
     stage = make_stage(name, {**(old.settings if old else {}), **settings})
+    if old is None or settings:
+        stage.weights_hash()  # SetupError where a file they name is missing, before the recipe says so for good
     whole = stage.settings.model_dump(mode="json")
     if old is not None and make_stage(name, old.settings).settings.measuring() == stage.settings.measuring():
         return Step(name, whole, old.fingerprint)

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from manifests import schema
 from manifests.dataset import Dataset
-from manifests.recipes import Recipe
+from manifests.errors import MisuseError, SetupError
+from manifests.recipes import Recipe, Step
 from pipelines.engine.measure import distinct_images, measurements
 from pipelines.engine.stage import Stage
 from pipelines.filters import make_stage
@@ -139,8 +140,19 @@ def walk(dataset: Dataset, recipe: Recipe) -> Funnel:
     """The whole funnel of a recipe, from what is measured now."""
     funnel = Funnel(dataset)
     for step in recipe.steps:
-        funnel.decide(make_stage(step.stage, step.settings), step.fingerprint)
+        funnel.decide(stage_of(recipe, step), step.fingerprint)
     return funnel
+
+
+def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
+    """The stage of a stored recipe; SetupError where this toolkit has none such."""
+    try:
+        return make_stage(step.stage, step.settings)
+    except MisuseError as error:
+        raise SetupError(
+            f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade the toolkit, "
+            f"or change the recipe with: lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
+        ) from error
 
 
 def _why_pending(stage: Stage[Any], fingerprint: str | None, view: pa.Table) -> str:

@@ -12,28 +12,21 @@ import pyarrow as pa
 from manifests import flat
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
-from pipelines.filters import make_stage
-from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, walk
+from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
 LAYOUT = 1  # raised when the columns of the flat manifest change
 
 
-def flat_manifest(dataset: Dataset, recipe: Recipe) -> pa.Table:
-    """The flat table of a subset, from the cache where nothing changed."""
-    inputs = _inputs(dataset, recipe)
+def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
+    """Write the flat table of a subset to `out` (Parquet), atomically; from the cache where nothing changed."""
+    inputs = _inputs(dataset, recipe)  # before the tables are read: what changes meanwhile makes the cache stale
     path = dataset.root / "subsets" / f"{recipe.name}.parquet"
     rows = flat.cached(path, inputs)
     if rows is None:
         rows = flatten(walk(dataset, recipe))
         path.parent.mkdir(exist_ok=True)
         flat.write(path, rows, inputs)
-    return rows
-
-
-def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
-    """Write the flat manifest to `out` (Parquet), atomically."""
-    rows = flat_manifest(dataset, recipe)
-    flat.write(out, rows, _inputs(dataset, recipe))
+    flat.write(out, rows, inputs)
     return rows
 
 
@@ -75,7 +68,7 @@ def _final_reasons(funnel: Funnel) -> list[str | None]:
 
 def _inputs(dataset: Dataset, recipe: Recipe) -> str:
     """Hash of everything the flat manifest depends on."""
-    stages = [make_stage(step.stage, step.settings) for step in recipe.steps]
+    stages = [stage_of(recipe, step) for step in recipe.steps]
     tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table]
     tables += [dataset.measurements_table(stage.name, stage.columns) for stage in stages]
     versions = [[str(table.folder.relative_to(dataset.root)), table.version()] for table in tables]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,9 @@ def crawl(
         Path | None, typer.Option("--metadata", help="folder: CSV or Parquet with titles, tags, authors, licences.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="synthetic: how many scenes.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="synthetic: which world is painted.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed or was given up, too.")
     ] = False,
@@ -49,6 +52,7 @@ def crawl(
     from pipelines.engine.pool import open_pool
 
     options = _Options(path, label, metadata, limit, seed)
+    options.refuse_unused(source)
     sources = [_make(name, options, dataset) for name in dict.fromkeys(source)]
     opened = Dataset.open_or_create(dataset, __version__)
     with open_pool(workers, ray_address) as pool:
@@ -61,9 +65,23 @@ class _Options:
     """The options of single sources; each must belong to a source that was named."""
 
     def __init__(
-        self, path: Path | None, label: str | None, metadata: Path | None, limit: int | None, seed: int
+        self, path: Path | None, label: str | None, metadata: Path | None, limit: int | None, seed: int | None
     ) -> None:
         self.path, self.label, self.metadata, self.limit, self.seed = path, label, metadata, limit, seed
+
+    def refuse_unused(self, sources: Sequence[str]) -> None:
+        """MisuseError for an option that none of the sources named would look at."""
+        for name, option, value in (
+            ("folder", "--path", self.path),
+            ("folder", "--label", self.label),
+            ("folder", "--metadata", self.metadata),
+            ("synthetic", "--limit", self.limit),
+            ("synthetic", "--seed", self.seed),
+        ):
+            if value is not None and name not in sources:
+                raise MisuseError(
+                    f"{option} is for --source {name}, which is not named: name it, or leave {option} out"
+                )
 
 
 def _make(name: str, options: _Options, dataset: Path) -> Source:
@@ -78,7 +96,7 @@ def _make(name: str, options: _Options, dataset: Path) -> Source:
 
         if options.limit is None:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed)
+        return Synthetic(options.limit, options.seed or 0)
     raise MisuseError(f"no source is called {name!r}; there are: {', '.join(SOURCES)}")
 
 

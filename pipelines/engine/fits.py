@@ -70,6 +70,8 @@ def sweep(folder: Path) -> None:
     """Remove what an interrupted store left. Call under the stage's lock."""
     for leftover in folder.glob(f"{atomic.TEMPORARY}*"):
         shutil.rmtree(leftover)
+    for fit in folder.glob("[0-9a-f]*/"):
+        atomic.sweep_temporaries(fit)
 
 
 def _all(folder: Path) -> list[tuple[Fit, dict[str, Any]]]:

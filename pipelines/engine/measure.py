@@ -22,6 +22,8 @@ from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
 from pipelines.engine.stage import RGB, FitInput, Stage
 
+BATCH_BYTES = 512 * 1024**2  # of pixels held at once: what is no JPEG is decoded in full
+
 ImageItem = tuple[str, str]  # sha256, path relative to the dataset
 
 
@@ -66,13 +68,15 @@ def bring_up_to_date(
         images = distinct_images(reached if measure is None else measure)
         if stage.fit_needs is None:
             return _measure(dataset, stage, None, images, pool, lock, retry_errors)
-        fit, fitted = _fit(dataset, stage, distinct_images(reached), refit)
+        fit, fitted = _fit(dataset, stage, distinct_images(reached), lock, refit)
         if fit is None:
             return Measured(None, False, 0, 0, 0.0)
         return replace(_measure(dataset, stage, fit, images, pool, lock, retry_errors), fitted=fitted)
 
 
-def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> tuple[fits.Fit | None, bool]:
+def _fit(
+    dataset: Dataset, stage: Stage[Any], images: pa.Table, lock: Lock, refit: bool
+) -> tuple[fits.Fit | None, bool]:
     """The fit to measure with, and whether it was made now; None where the set is too small to learn from."""
     folder = dataset.fits_folder(stage.name)
     fits.sweep(folder)
@@ -89,6 +93,7 @@ def _fit(dataset: Dataset, stage: Stage[Any], images: pa.Table, refit: bool) -> 
 
     with Progress(f"{stage.name}: fit", None, "networks") as progress:
         files = stage.fit(FitInput(list(paths), read), progress.reach)
+    lock.check()
     return fits.store(folder, stage, hash_of_set(paths), len(paths), files), True
 
 
@@ -154,14 +159,18 @@ class StageWorker:
         good: list[str] = []
         images: list[RGB] = []
         rows: list[dict[str, Any]] = []
+        held = 0
         for sha256, path in items:
+            if held >= BATCH_BYTES:
+                break
             try:
                 images.append(read_image(self.root, path, self.stage.min_side))
                 good.append(sha256)
+                held += images[-1].nbytes
             except InputError as error:
                 rows.append({"sha256": sha256, "fingerprint": self.fingerprint, "error": str(error)})
         rows.extend(self._measured(good, images))
-        return Batch(pa.Table.from_pylist(rows, schema=self._schema), len(items))
+        return Batch(pa.Table.from_pylist(rows, schema=self._schema), len(rows))
 
     def _measured(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Iterator[dict[str, Any]]:
         if not sha256s:

@@ -24,6 +24,7 @@ from pipelines.funnel import Funnel, walk
 
 BATCH = 64
 STATE = "export.json"  # in OUT: what this export is; written first
+SUMS = "SHA256SUMS"  # written last: with it the export is whole
 LOCK = "exports"
 
 _DONE = pa.schema(
@@ -75,7 +76,8 @@ def run(dataset: Dataset, recipe: Recipe, out: Path, resolution: int, pool: Pool
 
 def _members(funnel: Funnel) -> list[dict[str, Any]]:
     """Photos of the subset sorted by id, each with the file name it gets."""
-    rows = funnel.photos.filter(pa.array(funnel.members)).sort_by("photo_id").to_pylist()
+    columns = [name for name in (*rights.COLUMNS, "path") if name in funnel.photos.column_names]
+    rows = funnel.photos.select(columns).filter(pa.array(funnel.members)).sort_by("photo_id").to_pylist()
     return [{**row, "file": f"images/{at:07d}.png"} for at, row in enumerate(rows)]
 
 
@@ -83,23 +85,35 @@ def _prepare(out: Path, facts: Mapping[str, Any]) -> None:
     """Claim the folder for this export, or go on with it; refuse a folder that holds anything else."""
     state = out / STATE
     if state.is_file():
-        if json.loads(state.read_text()) != facts:
+        if state.read_bytes() != _text(facts):
             raise SetupError(f"{out} holds another export ({state} says which); choose a new folder or remove that one")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out.is_dir() and all(_is_ours(path) for path in out.iterdir())):
         raise SetupError(f"{out} is not empty; an export goes into a new or empty folder")
     atomic.make_folder(out)
-    atomic.write_bytes(state, (json.dumps(facts, indent=2) + "\n").encode())
+    atomic.write_bytes(state, _text(facts))
+
+
+def _text(facts: Mapping[str, Any]) -> bytes:
+    return (json.dumps(facts, indent=2) + "\n").encode()
+
+
+def _is_ours(path: Path) -> bool:
+    """What an export that was killed while it claimed the folder left."""
+    return path.name.startswith(atomic.TEMPORARY) and path.name.endswith(f"-{STATE}")
 
 
 def _make(
     dataset: Dataset, members: Sequence[Mapping[str, Any]], out: Path, resolution: int, pool: Pool
 ) -> tuple[int, int, dict[str, str]]:
     atomic.make_folder(out / "images")
-    atomic.sweep_temporaries(out / "images")
+    for folder in (out, out / "images"):
+        atomic.sweep_temporaries(folder)
     items: list[ExportItem] = [
         (row["photo_id"], row["path"], row["file"]) for row in members if not (out / row["file"]).exists()
     ]
+    if items:
+        (out / SUMS).unlink(missing_ok=True)  # of an export that lost pictures: not whole until they are back
     enlarged, errors = 0, {}
     with Progress("export", len(items)) as progress:
 
@@ -152,7 +166,7 @@ def _write_beside(out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[st
     atomic.write_bytes(out / "README.md", rights.card(facts, rows))
     names = sorted(["ATTRIBUTION.csv", "README.md", STATE, *(row["file"] for row in rows)])
     sums = "".join(f"{_sha256(out / name)}  {name}\n" for name in names)
-    atomic.write_bytes(out / "SHA256SUMS", sums.encode())
+    atomic.write_bytes(out / SUMS, sums.encode())
 
 
 def _sha256(path: Path) -> str:
