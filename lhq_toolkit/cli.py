@@ -86,6 +86,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
         return f"the disk is full{where}; nothing half-written was kept: free space and run the same command again"
+    if isinstance(error, MemoryError):
+        return "out of memory; what was finished is saved: run the same command again with fewer --workers"
     if isinstance(error, PermissionError):
         return f"{error.filename or 'a file'} may not be read or written by this user; check its permissions"
     if isinstance(error, OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,6 +59,11 @@ def crawl(
     with open_pool(workers, ray_address) as pool:
         crawled = pipeline.run(opened, sources, pool, retry_failed=retry_failed)
     print(json.dumps(_as_json(crawled)) if json_ else _as_text(crawled, dataset))
+    if crawled.failed:
+        print(
+            f"lhq: {crawled.failed:,} photos failed for a passing reason: run the same command again to try them",
+            file=sys.stderr,
+        )
     return 1 if crawled.failed else 0
 
 
@@ -118,6 +124,4 @@ def _as_text(crawled: Crawled, dataset: Path) -> str:
     ]
     lines += [f"  given up: {reason} ({count:,})" for reason, count in sorted(crawled.given_up.items())]
     lines += [f"  note: {note}" for note in crawled.notes]
-    if crawled.failed:
-        lines.append("  not done: run the same command again to try what failed for a passing reason")
     return "\n".join(lines)

@@ -36,11 +36,6 @@ def newest(folder: Path, stage: Stage[Any]) -> Fit | None:
     return max(fits, key=lambda fit: fit.number, default=None)
 
 
-def find(folder: Path, wanted: str) -> Fit | None:
-    """The fit with this fingerprint, if it is stored."""
-    return next((fit for fit, _ in _all(folder) if fit.fingerprint == wanted), None)
-
-
 def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: Mapping[str, bytes]) -> Fit:
     """Store an artefact durably and give it the next number. Call under the stage's lock."""
     number = max((fit.number for fit, _ in _all(folder)), default=0) + 1

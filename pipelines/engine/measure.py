@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests import faults, schema
 from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
-from manifests.errors import InputError
+from manifests.errors import InputError, SetupError
 from manifests.locks import Lock
 from manifests.tables import latest, not_in
 from pipelines.engine import fits, threads
@@ -84,6 +84,11 @@ def _fit(
     if stored is not None and not refit:
         return stored, False
     if images.num_rows < (stage.fit_needs or 0):
+        if stored is not None:
+            raise SetupError(
+                f"too few photos to fit {stage.name} anew: {images.num_rows} of the {stage.fit_needs} needed; "
+                f"without --refit the stored fit is used"
+            )
         return None, False
     threads.fix(threads.cores())
     paths = dict(zip(images["sha256"].to_pylist(), images["path"].to_pylist(), strict=True))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,6 +102,7 @@ class OnRay:
         self._workers = workers
         self._address = address
         self._started = False
+        self._session: str | None = None  # folder of a Ray of our own
 
     def __enter__(self) -> OnRay:
         return self
@@ -110,6 +113,9 @@ class OnRay:
 
             ray.shutdown()
             self._started = False
+        if self._session is not None:
+            shutil.rmtree(self._session, ignore_errors=True)
+            self._session = None
 
     def run(
         self, worker: Worker[Any], items: Sequence[Any], batch: int, commit: Callable[[Batch], None], gpus: float = 0.0
@@ -151,8 +157,10 @@ class OnRay:
             if self._address is not None:
                 ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False)
             else:
+                self._session = tempfile.mkdtemp(prefix="lhq-ray-", dir="/tmp")  # Ray's sockets need a short path
                 ray.init(
                     address="local",
+                    _temp_dir=self._session,
                     num_cpus=threads.cores(),
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
@@ -235,3 +243,5 @@ def _get(references: Sequence[Any]) -> list[Any]:
             "a worker process died more often than it may (out of memory, or killed); what was committed is kept: "
             "run the same command again with fewer --workers"
         ) from error
+    except ray.exceptions.RayError as error:
+        raise SetupError(f"Ray failed ({error}); what was committed is kept: run the same command again") from error

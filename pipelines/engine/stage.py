@@ -72,7 +72,6 @@ class Stage(ABC, Generic[S]):
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised whenever the same input would be measured differently
-    summary: ClassVar[str]  # one line for --help
     settings_type: ClassVar[type[StageSettings]]
     min_side: ClassVar[int | None] = None
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key

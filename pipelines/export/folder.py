@@ -66,12 +66,23 @@ def run(dataset: Dataset, recipe: Recipe, out: Path, resolution: int, pool: Pool
         "resolution": resolution,
         "toolkit": toolkit,
     }
-    _prepare(out, facts)
-    made, enlarged, errors = _make(dataset, members, out, resolution, pool)
-    kept = [row for row in members if row["photo_id"] not in errors]
-    _write_beside(out, facts, kept)
+    _refuse_missing(dataset, members)
+    with dataset.lock(f"export-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]}"):
+        _prepare(out, facts)
+        made, enlarged, errors = _make(dataset, members, out, resolution, pool)
+        kept = [row for row in members if row["photo_id"] not in errors]
+        _write_beside(out, facts, kept, left_out=len(errors))
     _note(dataset, {**facts, "out": str(out.resolve()), "pictures": len(kept)})
     return Exported(out, len(kept), made, enlarged, errors, str(facts["subset_hash"]))
+
+
+def _refuse_missing(dataset: Dataset, members: Sequence[Mapping[str, Any]]) -> None:
+    missing = [row["path"] for row in members if not (dataset.root / row["path"]).is_file()]
+    if missing:
+        raise SetupError(
+            f"{len(missing):,} of {len(members):,} files of the subset are missing from {dataset.root} (first: "
+            f"{missing[0]}): restore them from a backup; nothing was exported"
+        )
 
 
 def _members(funnel: Funnel) -> list[dict[str, Any]]:
@@ -160,10 +171,10 @@ class ExportWorker:
         return {"photo_id": photo_id, "file": file, "enlarged": min(image.shape[:2]) < self.resolution}
 
 
-def _write_beside(out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_beside(out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], left_out: int) -> None:
     """Attribution, card and sums; the sums come last, so their presence says that the export is whole."""
     atomic.write_bytes(out / "ATTRIBUTION.csv", rights.attribution_csv(rows))
-    atomic.write_bytes(out / "README.md", rights.card(facts, rows))
+    atomic.write_bytes(out / "README.md", rights.card(facts, rows, left_out))
     names = sorted(["ATTRIBUTION.csv", "README.md", STATE, *(row["file"] for row in rows)])
     sums = "".join(f"{_sha256(out / name)}  {name}\n" for name in names)
     atomic.write_bytes(out / SUMS, sums.encode())
@@ -177,9 +188,9 @@ def _sha256(path: Path) -> str:
 def _note(dataset: Dataset, facts: Mapping[str, Any]) -> None:
     """Add a line to the dataset's exports.jsonl, unless it says the same already."""
     path = dataset.root / "exports.jsonl"
+    same = json.dumps(facts)
     with dataset.lock(LOCK, wait_seconds=30.0):
         before = path.read_text() if path.exists() else ""
-        known = [{key: value for key, value in json.loads(line).items() if key != "at"} for line in before.splitlines()]
-        if dict(facts) not in known:
-            line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **facts})
-            atomic.write_bytes(path, f"{before}{line}\n".encode())
+        if not any(line.endswith(same[1:]) for line in before.splitlines()):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            atomic.write_bytes(path, f'{before}{{"at": "{now}", {same[1:]}\n'.encode())

@@ -51,7 +51,6 @@ class Invariance(Stage[InvarianceSettings]):
 
     name = "invariance"
     version = 1
-    summary = "reject photos whose left and right halves tell their place (a centred subject, a vignette)"
     settings_type = InvarianceSettings
     min_side = 64
     columns = {"p_true": pa.list_(pa.float32()), "fold": pa.int8()}  # noqa: RUF012

@@ -24,7 +24,6 @@ class Resolution(Stage[ResolutionSettings]):
 
     name = "resolution"
     version = 1
-    summary = "reject photos whose short side is below min_side pixels"
     settings_type = ResolutionSettings
 
     def decide(self, view: pa.Table) -> Verdicts:

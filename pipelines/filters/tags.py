@@ -40,7 +40,6 @@ class Tags(Stage[TagsSettings]):
 
     name = "tags"
     version = 1
-    summary = "reject photos tagged as something other than a landscape"
     settings_type = TagsSettings
 
     @cached_property

@@ -120,6 +120,17 @@ def test_a_set_too_small_to_fit_stays_pending_with_that_reason(lhq, painted, tmp
     assert ran.json["curated"] == 0
 
 
+def test_a_refit_of_too_few_photos_is_refused_and_leaves_the_recipe(lhq, dataset):
+    before = (dataset / "subsets" / "curated.json").read_bytes()
+    few = ("--subset", "few", "--resolution", "--invariance", "--set", "resolution.min_side=180")
+    ran = lhq("filter", dataset, *few, "--refit", *QUICK)
+    reached = lhq("filter", dataset, *few, *QUICK).json["stages"]["resolution"]["kept"]
+    assert 0 < reached < 16, "the scenes of this size are few"
+    assert ran.code == 1
+    assert "too few photos to fit invariance anew" in ran.err
+    assert (dataset / "subsets" / "curated.json").read_bytes() == before
+
+
 def test_damage_found_by_decoding_is_an_error_row_until_it_is_retried(lhq, dataset):
     victim = sorted((dataset / "images").rglob("*.jpg"))[3]
     whole = victim.read_bytes()

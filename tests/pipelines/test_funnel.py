@@ -32,7 +32,7 @@ FINGERPRINT, OTHER = "f" * 64, "0" * 64
 class Titled(Stage[StageSettings]):
     """A metadata stage: keeps what has a title."""
 
-    name, version, summary = "titled", 1, "keep what has a title"
+    name, version = "titled", 1
     settings_type = StageSettings
 
     def decide(self, view: pa.Table) -> Verdicts:
@@ -43,7 +43,7 @@ class Titled(Stage[StageSettings]):
 class Bright(Stage[StageSettings]):
     """An image stage: keeps what was measured above a half."""
 
-    name, version, summary = "bright", 1, "keep what is bright"
+    name, version = "bright", 1
     settings_type = StageSettings
     min_side = 8
     columns = {"light": pa.float64()}  # noqa: RUF012
@@ -59,7 +59,7 @@ class Bright(Stage[StageSettings]):
 class Sharp(Bright):
     """Another image stage with measurements of its own."""
 
-    name, summary = "sharp", "keep what is sharp"
+    name = "sharp"
 
 
 TITLED, BRIGHT, SHARP = (stage(StageSettings()) for stage in (Titled, Bright, Sharp))

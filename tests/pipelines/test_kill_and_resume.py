@@ -31,8 +31,9 @@ class Unbroken:
     filter_seconds: float
 
     def crawl(self, dataset: Path, mode: Sequence[str]) -> list[object]:
-        source = ("--source", "folder", "--path", self.folder, "--metadata", self.folder / "metadata.csv")
-        return ["crawl", dataset, *source, *mode]
+        folder = ("--source", "folder", "--path", self.folder, "--metadata", self.folder / "metadata.csv")
+        second_batch = ("--source", "synthetic", "--limit", "3")  # a quick machine fetches the folder in one
+        return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
         return ["filter", dataset, *FILTER, *mode]

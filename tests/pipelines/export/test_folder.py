@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def test_a_killed_export_goes_on(lhq, dataset, tmp_path):
     assert not (broken / "SHA256SUMS").exists()
     assert lhq(*export(dataset, broken)).code == 0
     assert files_of(broken) == files_of(tmp_path / "whole")
+
+
+def test_an_export_of_missing_files_says_so_and_makes_nothing(lhq, dataset, tmp_path):
+    damaged = shutil.copytree(dataset, tmp_path / "d")
+    next((damaged / "images").rglob("*.png")).unlink()
+    ran = lhq(*export(damaged, tmp_path / "out"))
+    assert ran.code == 1
+    assert "1 of 9 files of the subset are missing" in ran.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_centre_is_kept_and_resized_by_lanczos():
