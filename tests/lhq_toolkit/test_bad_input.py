@@ -60,6 +60,7 @@ def test_files_that_are_not_what_their_names_say_are_given_up_and_the_crawl_is_d
     assert {path.suffix for path in (tmp_path / "d" / "images").rglob("*.*")} == {".jpg"}
 
 
+@pytest.mark.slow
 def test_given_up_files_are_tried_again_on_request_only(lhq, tmp_path, pictures):
     broken = pictures / "broken.jpg"
     broken.write_bytes(b"")
@@ -71,6 +72,7 @@ def test_given_up_files_are_tried_again_on_request_only(lhq, tmp_path, pictures)
     assert lhq("status", tmp_path / "d", "--json").json["files"] == {"ok": 7, "failed": 0}
 
 
+@pytest.mark.slow
 def test_a_dataset_of_a_newer_version_is_refused_and_left_alone(lhq, tmp_path, pictures):
     dataset = tmp_path / "d"
     assert lhq("crawl", dataset, *FOLDER, pictures, *HERE).code == 0
@@ -103,6 +105,7 @@ def test_a_folder_with_other_files_does_not_become_a_dataset(lhq, tmp_path, pict
     assert len(list(pictures.iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_and_told_who_holds_the_lock(lhq, tmp_path, pictures):
     dataset = tmp_path / "d"
     holder = subprocess.Popen(
@@ -127,7 +130,8 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_lock(lhq, tmp_path, p
 
 
 @pytest.mark.parametrize(("sign", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "kill")])
-@pytest.mark.parametrize("mode", [("--workers", "0"), pytest.param(("--workers", "2"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", [("--workers", "0"), ("--workers", "2")])
+@pytest.mark.slow
 def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, sign, name, mode):
     dataset = tmp_path / "d"
     crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "3000", *mode)
@@ -154,6 +158,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_with_a_clear_line_and_half_writes_nothing(lhq, tmp_path, pictures, small_disk):
     for at in range(40):
         Image.effect_noise((300, 200), 90).convert("RGB").save(pictures / f"big{at}.jpg", quality=95)
@@ -212,6 +217,7 @@ def test_an_unreadable_metadata_file_is_named_before_anything_is_written(lhq, tm
         ("nope",),
     ],
 )
+@pytest.mark.slow
 def test_misuse_ends_with_2_and_changes_nothing(lhq, tmp_path, pictures, arguments):
     assert lhq("crawl", "D", *FOLDER, pictures, *HERE, cwd=tmp_path).code == 0
     before = sorted(path for path in tmp_path.rglob("*") if "locks" not in str(path))
@@ -222,6 +228,7 @@ def test_misuse_ends_with_2_and_changes_nothing(lhq, tmp_path, pictures, argumen
     assert sorted(path for path in tmp_path.rglob("*") if "locks" not in str(path)) == before
 
 
+@pytest.mark.slow
 def test_an_export_never_goes_over_other_files(lhq, tmp_path, pictures):
     assert lhq("crawl", tmp_path / "d", *FOLDER, pictures, *HERE).code == 0
     export = ("export", tmp_path / "d", pictures, "--format", "folder", "--resolution", "8", *HERE)

@@ -273,6 +273,7 @@ for round in range(rounds):
 """
 
 
+@pytest.mark.slow
 def test_of_many_contenders_for_a_stale_lease_exactly_one_wins(tmp_path: Path) -> None:
     rounds, period, contenders = 12, 0.6, 4
     (tmp_path / "locks").mkdir()

@@ -30,6 +30,8 @@ from pipelines import crawl
 from pipelines.engine.pool import InProcess
 from pipelines.sources.base import Fetched, Fetcher, Found, StoredFile
 
+pytestmark = pytest.mark.slow  # each runs the program several times
+
 HERE = ("--workers", "0")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+pytestmark = pytest.mark.slow  # each runs the program several times
+
 QUICK = ("--set", "invariance.folds=2", "--workers", "0", "--json")
 ALL = ("--tags", "--resolution", "--invariance", "--set", "resolution.min_side=90")
 

@@ -309,6 +309,7 @@ def test_an_empty_dataset_has_an_empty_funnel(empty):
     assert "curated" in show.funnel(funnel, "curated", Recipe("curated", steps))
 
 
+@pytest.mark.slow
 def test_an_empty_dataset_is_filtered_and_written_and_has_nothing_to_export(lhq, empty, tmp_path):
     here = ("--workers", "0", "--json")
     ran = lhq("filter", empty.root, "--all", *here)

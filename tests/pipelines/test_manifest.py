@@ -18,6 +18,8 @@ from pipelines.filter import existing
 from pipelines.funnel import walk
 from pipelines.manifest import flatten
 
+pytestmark = pytest.mark.slow  # each runs the program several times
+
 HERE = ("--workers", "0")
 
 

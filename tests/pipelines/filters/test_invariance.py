@@ -99,6 +99,7 @@ def test_damaged_pictures_are_passed_over_and_only_what_is_learned_from_is_read_
     assert len(set(reads)) == len(reads) < 200
 
 
+@pytest.mark.slow
 def test_the_artefact_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     images = {_sha(i): paint(7, i) for i in range(8)}
     stage = Invariance(InvarianceSettings(folds=2))
@@ -154,6 +155,7 @@ def scenes() -> tuple[dict[str, RGB], list[bool]]:
     return images, [describe(HELD_OUT_SEED, index).plants["subject"] == "centred" for index in range(SCENES)]
 
 
+@pytest.mark.slow
 def test_centred_subjects_score_above_all_else(scenes: tuple[dict[str, RGB], list[bool]], tmp_path: Path) -> None:
     images, labels = scenes
     stage = Invariance(InvarianceSettings())

@@ -165,6 +165,7 @@ def test_plants_are_what_rows_and_shares_say() -> None:
     assert upright / count == pytest.approx(1 / 12, abs=0.02)
 
 
+@pytest.mark.slow
 def test_without_a_subject_the_left_is_as_the_mirrored_right() -> None:
     """36 differences of means (12 pairs of columns x 3 colours), none above 4 standard errors of its zero."""
     plain = profiles()[False]
