@@ -68,8 +68,10 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # the outermost place: everything becomes one line
         if debug:
             traceback.print_exc()
-        _say(_one_line(error))
-        return MISUSE if isinstance(error, MisuseError) else FAILED
+        if not _was_interrupted(error):
+            _say(_one_line(error))
+            return MISUSE if isinstance(error, MisuseError) else FAILED
+        code = INTERRUPTED
     if code == INTERRUPTED:  # typer returns it for a KeyboardInterrupt inside a command
         _say("interrupted; what was finished is saved: the same command goes on from there")
     return code if isinstance(code, int) else DONE
@@ -77,6 +79,15 @@ def run(arguments: Sequence[str]) -> int:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """True where a KeyboardInterrupt lies behind: one that fell into an import comes wrapped."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _one_line(error: Exception) -> str:

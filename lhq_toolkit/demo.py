@@ -22,7 +22,8 @@ def main(out: Path = OUT, scenes: int = SCENES) -> int:
     say(f"LHQ Toolkit demo: 9 photographs and {scenes} painted scenes, everything under {out}/")
     steps = [
         (
-            "1. Crawl: the sample photographs with their rights, and scenes painted by the synthetic source.",
+            "1. Crawl: the sample photographs with their rights, and painted scenes. Some scenes carry a planted\n"
+            "   fault (a false tag, a small size, a subject in the middle), so that each filter finds something.",
             f"crawl {dataset} --source folder --path samples --metadata samples/metadata.csv "
             f"--source synthetic --limit {scenes}",
         ),

@@ -44,7 +44,8 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
     facts = status(funnel)
     lines = [
         f"{'stage':<12}{'reached':>10}{'kept':>10}{'rejected':>10}{'errors':>8}{'pending':>9}   why not",
-        f"{'crawl':<12}{facts['photos']:>10,}{facts['files']['ok']:>10,}{facts['files']['failed']:>10,}{'':>17}"
+        f"{'crawl':<12}{facts['photos']:>10,}{facts['files']['ok']:>10,}{facts['files']['failed']:>10,}"
+        f"{'':>8}{facts['photos'] - facts['files']['ok'] - facts['files']['failed']:>9,}"
         f"   {_some(_file_errors(funnel))}".rstrip(),
     ]
     for outcome in funnel.outcomes:

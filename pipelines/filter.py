@@ -101,6 +101,8 @@ def _new(dataset: Dataset, request: Request) -> Recipe:
 def changed(recipe: Recipe, request: Request) -> Recipe:
     """The recipe after adding, setting and dropping; MisuseError where the request does not fit it."""
     for stage in request.drop:
+        if recipe.step(stage) is None and stage not in STAGES:
+            raise MisuseError(f"--drop {stage}: there is no such stage; there are: {', '.join(STAGES)}")
         if recipe.step(stage) is None:
             raise MisuseError(f"--drop {stage}: it is not in the recipe of {recipe.name!r}")
     if overlap := sorted(set(request.drop) & set(request.stages)):
@@ -111,9 +113,10 @@ def changed(recipe: Recipe, request: Request) -> Recipe:
             f"the recipe of {recipe.name!r} has a stage {unknown[0]!r}, which this toolkit does not know: "
             f"upgrade the toolkit, or take the stage out with --drop {unknown[0]}"
         )
-    for stage in request.settings:
+    for stage, given in request.settings.items():
         if stage not in named:
-            raise MisuseError(f"--set {stage}...: it is not in the recipe of {recipe.name!r}; add it with --{stage}")
+            typed = ", ".join(f"{stage}.{name}={value}" for name, value in given.items())
+            raise MisuseError(f"--set {typed}: {stage} is not in the recipe of {recipe.name!r}; add it with --{stage}")
     steps = [_step(recipe, stage, request.settings.get(stage, {})) for stage in STAGES if stage in named]
     if not steps and not request.drop:
         raise MisuseError(f"the recipe of {recipe.name!r} is empty: name stages, such as --tags --resolution, or --all")

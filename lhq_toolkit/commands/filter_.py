@@ -45,6 +45,7 @@ def filter_(
     threshold decides again and measures nothing.
     """
     from lhq_toolkit import show
+    from manifests import recipes
     from manifests.dataset import Dataset
     from pipelines import filter as pipeline
     from pipelines.engine.pool import open_pool
@@ -61,11 +62,14 @@ def filter_(
         retry_errors=retry_errors,
     )
     opened = Dataset.open(dataset)
+    is_new = subset != recipes.DEFAULT and recipes.load(opened.root, subset) is None
     with open_pool(workers, ray_address) as pool:
         filtered = pipeline.run(opened, request, pool)
     if json_:
         print(json.dumps({"subset": subset, "measured": show.measured(filtered), **show.status(filtered.funnel)}))
     else:
+        if is_new:
+            print(f"subset {subset!r} is new" + ("" if request.stages else ", a copy of 'curated'"))
         print(show.funnel(filtered.funnel, subset, filtered.recipe))
         print(show.measured_text(filtered))
     return 0

@@ -27,6 +27,8 @@ def manifest(
         raise MisuseError(f"-o {output}: the manifest is a Parquet file; give a name that ends in .parquet")
     if not output.parent.is_dir():
         raise MisuseError(f"-o {output}: there is no folder {output.parent}")
+    if output.resolve().is_relative_to(dataset.resolve()):
+        raise MisuseError(f"-o {output} lies inside the dataset {dataset}: write the manifest beside it")
     opened = Dataset.open(dataset)
     rows = pipeline.write(opened, existing(opened, subset), output)
     kept = sum(rows["keep"].to_pylist())

@@ -10,10 +10,14 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +28,8 @@ from pipelines.engine import threads, version
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
+PLACE, SESSION = "/tmp", "lhq-ray-"  # noqa: S108 (where Ray's own folder of a command lies: sockets need a short path)
+ABANDONED_SECONDS = 86_400.0
 QUEUED_PER_WORKER = 2
 _BATCHES_PER_WORKER = 4  # at least so many, so that the workers end together
 _OBJECT_STORE_BYTES = 256 * 1024**2  # only paths, rows and small artefacts travel
@@ -105,6 +111,8 @@ class OnRay:
         self._session: str | None = None  # folder of a Ray of our own
 
     def __enter__(self) -> OnRay:
+        if self._address is not None:
+            _refuse_silence(self._address)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,7 +122,7 @@ class OnRay:
             ray.shutdown()
             self._started = False
         if self._session is not None:
-            shutil.rmtree(self._session, ignore_errors=True)
+            _remove(self._session)
             self._session = None
 
     def run(
@@ -157,7 +165,9 @@ class OnRay:
             if self._address is not None:
                 ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False)
             else:
-                self._session = tempfile.mkdtemp(prefix="lhq-ray-", dir="/tmp")  # Ray's sockets need a short path
+                _remove_abandoned()
+                self._session = tempfile.mkdtemp(prefix=SESSION, dir=PLACE)
+                print("starting Ray on this machine (--workers 0 goes without)", file=sys.stderr, flush=True)
                 ray.init(
                     address="local",
                     _temp_dir=self._session,
@@ -177,6 +187,36 @@ class OnRay:
         import ray
 
         return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+
+
+def _refuse_silence(address: str) -> None:
+    """SetupError where nothing listens at host:port; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # a name that Ray resolves, such as `auto`
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise SetupError(
+            f"no Ray answers at --ray-address {address} ({error}); start one there with: ray start"
+        ) from error
+
+
+def _remove(folder: str) -> None:
+    """Remove Ray's folder; its processes may write for a moment longer."""
+    for _ in range(10):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            return
+        time.sleep(0.2)
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of our commands that were killed, a day after."""
+    for folder in Path(PLACE).glob(f"{SESSION}*"):
+        facts = folder.stat()
+        if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Actor:

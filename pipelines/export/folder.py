@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from manifests import atomic, faults
 from manifests.dataset import Dataset
-from manifests.errors import InputError, SetupError
+from manifests.errors import InputError, MisuseError, SetupError
 from manifests.recipes import Recipe
 from pipelines.engine.measure import read_image
 from pipelines.engine.pool import Batch, Pool
@@ -22,7 +23,8 @@ from pipelines.engine.progress import Progress
 from pipelines.export import picture, rights
 from pipelines.funnel import Funnel, walk
 
-BATCH = 64
+BATCH = 64  # pictures, or
+SECONDS = 1.0  # what a worker makes in this time
 STATE = "export.json"  # in OUT: what this export is; written first
 SUMS = "SHA256SUMS"  # written last: with it the export is whole
 LOCK = "exports"
@@ -33,7 +35,6 @@ _DONE = pa.schema(
         ("file", pa.string()),
         ("sha256", pa.string()),
         ("error", pa.string()),
-        ("enlarged", pa.bool_()),
     ]
 )
 
@@ -47,13 +48,15 @@ class Exported:
     out: Path
     pictures: int  # in the export now
     made: int  # in this run
-    enlarged: int  # of these, smaller than the resolution
+    enlarged: int  # of all, from photos smaller than the resolution
     errors: Mapping[str, str]  # photo_id -> why it could not be decoded
     subset_hash: str
 
 
 def run(dataset: Dataset, recipe: Recipe, out: Path, resolution: int, pool: Pool, toolkit: str) -> Exported:
     """Export the subset of `recipe`; the same command again goes on, or ends at once when all is there."""
+    if out.resolve().is_relative_to(dataset.root.resolve()):
+        raise MisuseError(f"{out} lies inside the dataset {dataset.root}: export into a folder of its own")
     funnel = walk(dataset, recipe)
     members = _members(funnel)
     if not members:
@@ -69,9 +72,10 @@ def run(dataset: Dataset, recipe: Recipe, out: Path, resolution: int, pool: Pool
     _refuse_missing(dataset, members)
     with dataset.lock(f"export-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]}"):
         _prepare(out, facts)
-        made, enlarged, errors = _make(dataset, members, out, resolution, pool)
+        made, errors = _make(dataset, members, out, resolution, pool)
         kept = [row for row in members if row["photo_id"] not in errors]
-        _write_beside(out, facts, kept, left_out=len(errors))
+        enlarged = sum(min(row["file_width"], row["file_height"]) < resolution for row in kept)
+        _write_beside(out, facts, kept, enlarged, left_out=len(errors))
     _note(dataset, {**facts, "out": str(out.resolve()), "pictures": len(kept)})
     return Exported(out, len(kept), made, enlarged, errors, str(facts["subset_hash"]))
 
@@ -87,7 +91,9 @@ def _refuse_missing(dataset: Dataset, members: Sequence[Mapping[str, Any]]) -> N
 
 def _members(funnel: Funnel) -> list[dict[str, Any]]:
     """Photos of the subset sorted by id, each with the file name it gets."""
-    columns = [name for name in (*rights.COLUMNS, "path") if name in funnel.photos.column_names]
+    columns = [
+        name for name in (*rights.COLUMNS, "path", "file_width", "file_height") if name in funnel.photos.column_names
+    ]
     rows = funnel.photos.select(columns).filter(pa.array(funnel.members)).sort_by("photo_id").to_pylist()
     return [{**row, "file": f"images/{at:07d}.png"} for at, row in enumerate(rows)]
 
@@ -116,7 +122,7 @@ def _is_ours(path: Path) -> bool:
 
 def _make(
     dataset: Dataset, members: Sequence[Mapping[str, Any]], out: Path, resolution: int, pool: Pool
-) -> tuple[int, int, dict[str, str]]:
+) -> tuple[int, dict[str, str]]:
     atomic.make_folder(out / "images")
     for folder in (out, out / "images"):
         atomic.sweep_temporaries(folder)
@@ -125,20 +131,18 @@ def _make(
     ]
     if items:
         (out / SUMS).unlink(missing_ok=True)  # of an export that lost pictures: not whole until they are back
-    enlarged, errors = 0, {}
+    errors: dict[str, str] = {}
     with Progress("export", len(items)) as progress:
 
         def commit(batch: Batch) -> None:
-            nonlocal enlarged
             faults.point("export.placed")
             for row in batch.rows.to_pylist():
-                enlarged += bool(row["enlarged"])
                 if row["error"] is not None:
                     errors[row["photo_id"]] = row["error"]
             progress.advance(batch.done)
 
         pool.run(ExportWorker(dataset.root, out.resolve(), resolution), items, BATCH, commit)
-    return len(items) - len(errors), enlarged, errors
+    return len(items) - len(errors), errors
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,14 @@ class ExportWorker:
         pass
 
     def run(self, items: Sequence[ExportItem]) -> Batch:
-        rows = [self._one(photo_id, path, file) for photo_id, path, file in items]
+        until = time.monotonic() + SECONDS
+        rows = []
+        for photo_id, path, file in items:
+            rows.append(self._one(photo_id, path, file))
+            if time.monotonic() >= until:
+                break
         atomic.fsync_folder(self.out / "images")
-        return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(items))
+        return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(rows))
 
     def _one(self, photo_id: str, path: str, file: str) -> dict[str, Any]:
         try:
@@ -168,13 +177,15 @@ class ExportWorker:
         temporary.write_bytes(data)
         atomic.fsync_file(temporary)
         temporary.replace(final)
-        return {"photo_id": photo_id, "file": file, "enlarged": min(image.shape[:2]) < self.resolution}
+        return {"photo_id": photo_id, "file": file}
 
 
-def _write_beside(out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], left_out: int) -> None:
+def _write_beside(
+    out: Path, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], enlarged: int, left_out: int
+) -> None:
     """Attribution, card and sums; the sums come last, so their presence says that the export is whole."""
     atomic.write_bytes(out / "ATTRIBUTION.csv", rights.attribution_csv(rows))
-    atomic.write_bytes(out / "README.md", rights.card(facts, rows, left_out))
+    atomic.write_bytes(out / "README.md", rights.card(facts, rows, enlarged, left_out))
     names = sorted(["ATTRIBUTION.csv", "README.md", STATE, *(row["file"] for row in rows)])
     sums = "".join(f"{_sha256(out / name)}  {name}\n" for name in names)
     atomic.write_bytes(out / SUMS, sums.encode())

@@ -21,7 +21,7 @@ def attribution_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def card(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], left_out: int = 0) -> bytes:
+def card(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], enlarged: int, left_out: int) -> bytes:
     """README.md of the export: what it is, from what, and the licences it holds by count."""
     licences: dict[str, int] = {}
     for row in rows:
@@ -40,6 +40,8 @@ def card(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], left_out: 
         *(f"| {_plain(name)} | {count:,} |" for name, count in sorted(licences.items())),
         "",
     ]
+    if enlarged:
+        lines += [f"{enlarged:,} of them were enlarged: their photos are smaller than the pictures.", ""]
     if left_out:
         lines += [f"{left_out:,} photos of the subset could not be decoded and are not here.", ""]
     if unknown := licences.get("LicenseRef-unknown"):

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 from running import lhq_command
 
+from lhq_toolkit import cli
+
 FOLDER = ("--source", "folder", "--path")
 HERE = ("--workers", "0")
 
@@ -256,3 +258,17 @@ def test_help_is_quick_and_names_every_command(lhq):
     for heavy in ("torch", "ray", "pyarrow", "pandas", "numpy", "pydantic"):
         assert f" {heavy}\n" not in loaded, f"{heavy} is imported for --help"
     assert min(seconds) < 0.5, "stated as 0.3 s on a quiet machine; the imports above are what keeps it so"
+
+
+def test_an_interruption_that_falls_into_an_import_is_an_interruption(monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.run([]) == 130
+    signal.signal(signal.SIGTERM, before)
+    assert "the same command goes on" in capsys.readouterr().err

@@ -112,3 +112,8 @@ def test_more_workers_than_cores_still_leave_room_and_end(ray_pool):
         pool._started = False
     assert len({row["pid"] for row in rows}) >= 2
     assert len(rows) == 60
+
+
+def test_an_address_where_no_ray_listens_is_told_at_once():
+    with pytest.raises(SetupError, match="no Ray answers"), OnRay(2, "127.0.0.1:1"):
+        pass

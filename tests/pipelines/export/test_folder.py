@@ -124,9 +124,22 @@ def test_the_centre_is_kept_and_resized_by_lanczos():
 def test_small_photos_are_enlarged_and_counted(lhq, dataset, tmp_path):
     ran = lhq("export", dataset, tmp_path / "out", "--format", "folder", "--resolution", 80, "--workers", "0", "--json")
     assert ran.json["enlarged"] == 9
+    assert "9 of them were enlarged" in (tmp_path / "out" / "README.md").read_text()
+    again = lhq(
+        "export", dataset, tmp_path / "out", "--format", "folder", "--resolution", 80, "--workers", "0", "--json"
+    )
+    assert again.json["enlarged"] == 9
+
+
+def test_an_export_into_the_dataset_itself_is_refused(lhq, dataset):
+    ran = lhq(*export(dataset, dataset / "images" / "out"))
+    assert ran.code == 2
+    assert "inside the dataset" in ran.err
 
 
 def test_a_card_counts_unknown_licences_aloud():
     facts = {"dataset": "d", "subset": "s", "resolution": 8, "toolkit": "0", "subset_hash": "h"}
-    card = rights.card(facts, [{"license": "LicenseRef-unknown"}, {"license": "CC0-1.0"}]).decode()
+    card = rights.card(
+        facts, [{"license": "LicenseRef-unknown"}, {"license": "CC0-1.0"}], enlarged=0, left_out=0
+    ).decode()
     assert "1 pictures have no known licence" in card
