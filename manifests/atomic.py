@@ -11,17 +11,8 @@ from pathlib import Path
 TEMPORARY = ".tmp-"  # prefix of names that readers ignore and locked starts sweep
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def fsync_file(path: Path) -> None:
-    """Make a file's content durable."""
+def fsync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -40,13 +31,13 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
         yield temporary
-        fsync_file(temporary)
+        fsync(temporary)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    fsync_folder(path.parent)
+    fsync(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -63,7 +54,7 @@ def make_folder(folder: Path) -> None:
     for one in reversed(missing):
         if not one.exists():
             one.mkdir(exist_ok=True)
-            fsync_folder(one.parent)
+            fsync(one.parent)
 
 
 def sweep_temporaries(folder: Path) -> None:

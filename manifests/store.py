@@ -69,11 +69,11 @@ class Placing:
 
     def commit(self) -> None:
         for temporary, _ in self._waiting:
-            atomic.fsync_file(temporary)
+            atomic.fsync(temporary)
         for temporary, final in self._waiting:
             temporary.replace(final)
         for folder in self._folders:
-            atomic.fsync_folder(folder)
+            atomic.fsync(folder)
         self._waiting.clear()
         self._folders.clear()
 

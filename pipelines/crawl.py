@@ -26,7 +26,7 @@ from manifests.probe import EXTENSIONS, probe
 from manifests.records import File, Photo, Sighting
 from manifests.store import ImageStore, Placing
 from manifests.tables import latest
-from pipelines.engine.pool import Batch, Pool
+from pipelines.engine.pool import Batch, Pool, for_a_while
 from pipelines.engine.progress import Progress
 from pipelines.sources.base import Fetcher, Found, Source, StoredFile
 
@@ -227,13 +227,8 @@ class FetchWorker:
         pass
 
     def run(self, items: Sequence[FetchItem]) -> Batch:
-        until = time.monotonic() + FETCH_SECONDS
-        rows: list[File] = []
         with ImageStore(self.root).batch() as placing:
-            for photo_id, image_url in items:
-                rows.append(self._one(placing, photo_id, image_url))
-                if time.monotonic() >= until:
-                    break
+            rows = [self._one(placing, *item) for item in for_a_while(items, FETCH_SECONDS)]
         return Batch(_rows(rows, schema.FILES), len(rows))
 
     def _one(self, placing: Placing, photo_id: str, image_url: str | None) -> File:

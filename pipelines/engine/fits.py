@@ -57,7 +57,7 @@ def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: M
         atomic.write_bytes(temporary / file_name, data)
     faults.point("fit.before_store")
     temporary.replace(final)
-    atomic.fsync_folder(folder)
+    atomic.fsync(folder)
     return Fit(final, name, number, fitted_on)
 
 

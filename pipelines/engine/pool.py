@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ import pyarrow as pa
 from manifests.errors import MisuseError, SetupError
 from pipelines.engine import threads, version
 
+T = TypeVar("T")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
 PLACE, SESSION = "/tmp", "lhq-ray-"  # noqa: S108 (where Ray's own folder of a command lies: sockets need a short path)
@@ -51,6 +52,15 @@ class Worker(Protocol[Item_contra]):
 
     def run(self, items: Sequence[Item_contra]) -> Batch:
         """Do the items from the front, all of them or as many as fit the worker's time slice (at least one)."""
+
+
+def for_a_while(items: Iterable[T], seconds: float) -> Iterator[T]:
+    """The items from the front until so many seconds have passed: at least one, if there is one."""
+    until = time.monotonic() + seconds
+    for item in items:
+        yield item
+        if time.monotonic() >= until:
+            return
 
 
 class Pool(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from manifests.dataset import Dataset
 from manifests.errors import InputError, MisuseError, SetupError
 from manifests.recipes import Recipe
 from pipelines.engine.measure import read_image
-from pipelines.engine.pool import Batch, Pool
+from pipelines.engine.pool import Batch, Pool, for_a_while
 from pipelines.engine.progress import Progress
 from pipelines.export import picture, rights
 from pipelines.funnel import Funnel, walk
@@ -157,13 +156,8 @@ class ExportWorker:
         pass
 
     def run(self, items: Sequence[ExportItem]) -> Batch:
-        until = time.monotonic() + SECONDS
-        rows = []
-        for photo_id, path, file in items:
-            rows.append(self._one(photo_id, path, file))
-            if time.monotonic() >= until:
-                break
-        atomic.fsync_folder(self.out / "images")
+        rows = [self._one(*item) for item in for_a_while(items, SECONDS)]
+        atomic.fsync(self.out / "images")
         return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(rows))
 
     def _one(self, photo_id: str, path: str, file: str) -> dict[str, Any]:
@@ -175,7 +169,7 @@ class ExportWorker:
         temporary = atomic.temporary_beside(final)
         data = picture.png(picture.square(image, self.resolution))
         temporary.write_bytes(data)
-        atomic.fsync_file(temporary)
+        atomic.fsync(temporary)
         temporary.replace(final)
         return {"photo_id": photo_id, "file": file}
 
