@@ -57,11 +57,17 @@ def _sections(funnel: Funnel, most: int) -> list[_Section]:
         rejected = np.flatnonzero(outcome.state == REJECTED)
         some = _spread(rejected, most)
         captions = [
-            f"{outcome.value[row]:.3g} · {_name(ids[row])}" if outcome.stage != "tags" else str(outcome.reason[row])
+            f"{_number(outcome.value[row])} · {_name(ids[row])}"
+            if outcome.stage != "tags"
+            else str(outcome.reason[row])
             for row in some
         ]
         sections.append(_Section(f"rejected by {outcome.stage}", some, captions, len(rejected)))
     return sections
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if value <= 1 else f"{value:,.0f}"
 
 
 def _spread(rows: np.ndarray[tuple[int], np.dtype[np.int64]], most: int) -> list[int]:

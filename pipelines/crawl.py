@@ -49,6 +49,7 @@ class Crawled:
     fetched: int = 0  # ok in this run
     failed: int = 0  # left to try again
     given_up: dict[str, int] = field(default_factory=dict)  # in this run, by reason
+    given_up_before: int = 0  # in earlier runs, not tried now
     notes: list[str] = field(default_factory=list)
 
 
@@ -162,7 +163,8 @@ def _fetch(
     retry_failed: bool,
 ) -> None:
     """Fetch what has no final file row. Photos out of attempts are given up last, when the run was no broken one."""
-    items, failures = _to_fetch(dataset, listed, retry_failed)
+    items, failures, given_up = _to_fetch(dataset, listed, retry_failed)
+    result.given_up_before += given_up
     last = deque[bool](maxlen=BROKEN_RUN)  # was it a passing trouble?
     spent: list[File] = []
     with Progress(f"{source.name}: fetch", len(items)) as progress:
@@ -194,8 +196,9 @@ def _fetch(
 
 def _to_fetch(
     dataset: Dataset, listed: Sequence[FetchItem], retry_failed: bool
-) -> tuple[list[FetchItem], dict[str, int]]:
-    """Photos without a final file row, with `retry_failed` all without an ok file; how often each failed since."""
+) -> tuple[list[FetchItem], dict[str, int], int]:
+    """Photos without a final file row, with `retry_failed` all without an ok file; how often each failed since its
+    last final row; and how many are left as given up before."""
     rows = dataset.files_table.read(["photo_id", "status"])
     status = latest(rows, "photo_id")
     final = (schema.OK,) if retry_failed else (schema.OK, schema.GIVEN_UP)
@@ -204,7 +207,9 @@ def _to_fetch(
     tried = rows.filter(pc.not_equal(rows["status"], schema.OK))
     for photo_id, state in zip(tried["photo_id"].to_pylist(), tried["status"].to_pylist(), strict=True):
         failures[photo_id] = failures.get(photo_id, 0) + 1 if state == schema.FAILED else 0
-    return [item for item in listed if item[0] not in done], {} if retry_failed else failures
+    refused = set(status.filter(pc.equal(status["status"], schema.GIVEN_UP))["photo_id"].to_pylist()) & done
+    left = sum(photo_id in refused for photo_id, _ in listed)
+    return [item for item in listed if item[0] not in done], {} if retry_failed else failures, left
 
 
 def _count(result: Crawled, status: str, error: str | None) -> None:

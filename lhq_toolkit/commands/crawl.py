@@ -113,6 +113,7 @@ def _as_json(crawled: Crawled) -> dict[str, object]:
         "fetched": crawled.fetched,
         "failed": crawled.failed,
         "given_up": crawled.given_up,
+        "given_up_before": crawled.given_up_before,
         "notes": crawled.notes,
     }
 
@@ -123,5 +124,7 @@ def _as_text(crawled: Crawled, dataset: Path) -> str:
         f"{sum(crawled.given_up.values()):,} given up, {crawled.failed:,} left to try again"
     ]
     lines += [f"  given up: {reason} ({count:,})" for reason, count in sorted(crawled.given_up.items())]
+    if crawled.given_up_before:
+        lines.append(f"  given up in earlier runs: {crawled.given_up_before:,} (--retry-failed tries them again)")
     lines += [f"  note: {note}" for note in crawled.notes]
     return "\n".join(lines)
