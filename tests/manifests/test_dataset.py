@@ -120,7 +120,7 @@ import os, sys
 from pathlib import Path
 from manifests import atomic
 from manifests.dataset import Dataset
-atomic.fsync = lambda path: os.kill(os.getpid(), 9)  # the file is written, not yet named
+atomic.fsync = lambda path: path.is_dir() or os.kill(os.getpid(), 9)  # the file is written, not yet named
 Dataset.open_or_create(Path(sys.argv[1]), "0.1.0")
 """
     root = tmp_path / "set"
