@@ -179,10 +179,12 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
     """x [batch, channels, h, w] with one more channel: how much the members of a group differ, on average.
 
     The batch is cut into batch / group groups; the members of a group stand batch / group apart. The last batch
-    of an epoch may be smaller than a group.
+    of an epoch may be smaller than a group. Raises ValueError for a larger batch that is no multiple of it.
     """
     batch, _, height, width = x.shape
     group = min(group, batch)
+    if batch % group:
+        raise ValueError(f"a batch of {batch} images is no multiple of {group}, the group of the minibatch deviation")
     members = x.reshape(group, batch // group, -1)  # [group, groups, channels * h * w]
     spread = (members.var(0, unbiased=False) + EPSILON).sqrt().mean(1)  # [groups]
     channel = spread.repeat(group)[:, None, None, None].expand(-1, 1, height, width)
