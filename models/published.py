@@ -1,0 +1,151 @@
+"""Networks built from weights under their published parameter names, so that ours can be held to others' numbers.
+
+`load` and `run` take a model's id, the sizes as they stand beside the published numbers (`resolution`, `z_dim`,
+`w_dim`, `channel_base`, `channel_max`, `mapping_layers`, `grid_size`, `input_resolution`, `w_coord_dist`,
+`mbstd_group_size`) and tensors whose names begin with `G.` (generator) or `D.` (discriminator). What comes out is
+computed by this project's own code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models import alis, stylegan2
+
+Tensors = Mapping[str, Tensor]
+Inputs = Mapping[str, Any]
+Generator = stylegan2.Generator | alis.Generator
+
+_CONSTANTS = ("resample_filter", "basis", "max_shift_strength")  # known to the code here, or not needed by it
+_TRUNCATION = 0.7  # of the outputs named so
+
+
+def load(model: str, sizes: Inputs, tensors: Tensors) -> tuple[Generator | None, stylegan2.Discriminator | None]:
+    """Generator and discriminator with these weights, in evaluation mode; None for a half that has no tensors.
+
+    `model`: `stylegan2`, `alis`, or one of these with a suffix (`alis_grid2`), or `discriminator`. Raises
+    ValueError for another one, RuntimeError when names or shapes do not fit the sizes.
+    """
+    family = model.partition("_")[0]
+    if family not in ("stylegan2", "alis", "discriminator"):
+        raise ValueError(f"{model}: published weights are known for stylegan2 and alis")
+    generator: Generator | None = None
+    discriminator = None
+    if half := _half(tensors, "G."):
+        generator = _alis(sizes) if family == "alis" else stylegan2.Generator(_stylegan2(sizes))
+        _fill(generator, half, _alis_name if family == "alis" else _generator_name)
+    if half := _half(tensors, "D."):
+        discriminator = stylegan2.Discriminator(
+            sizes["resolution"],
+            sizes["channel_base"],
+            sizes.get("channel_max", 512),
+            sizes.get("mbstd_group_size", 4),
+        )
+        _fill(discriminator, half, _discriminator_name(sizes["resolution"]))
+    return generator, discriminator
+
+
+def run(model: str, sizes: Inputs, tensors: Tensors, inputs: Inputs) -> dict[str, Tensor]:
+    """What the network gives for published inputs, each output under its published name.
+
+    stylegan2: `z` [n, z_dim] gives ws and ws_truncated_07; `ws` [n, num_ws, w_dim] (else those of z) gives
+    images_noise_const and images_noise_none. alis: `ws` [3, num_ws, w_dim] (left, centre, right; else those of z)
+    and `left_borders_idx` [n] give images, without noise. Discriminator: `images` give logits and r1_per_image.
+    """
+    generator, discriminator = load(model, sizes, tensors)
+    outputs: dict[str, Tensor] = {}
+    if generator is not None:
+        with torch.no_grad():
+            outputs |= _run_generator(generator, inputs)
+    if discriminator is not None and "images" in inputs:
+        images = inputs["images"].detach().clone().requires_grad_()
+        logits = discriminator(images)
+        (gradient,) = torch.autograd.grad(logits.sum(), images)
+        outputs |= {"logits": logits.detach(), "r1_per_image": gradient.square().sum((1, 2, 3))}
+    return outputs
+
+
+def _run_generator(generator: Generator, inputs: Inputs) -> dict[str, Tensor]:
+    outputs: dict[str, Tensor] = {}
+    if "z" in inputs:
+        outputs["ws"] = generator.styles(inputs["z"])
+        outputs["ws_truncated_07"] = generator.styles(inputs["z"], _TRUNCATION)
+    ws = inputs["ws"] if "ws" in inputs else outputs["ws"]
+    if isinstance(generator, alis.Generator):
+        border = torch.as_tensor(inputs["left_borders_idx"], dtype=torch.int64)
+        return outputs | {"images": generator.frames(ws[None].expand(len(border), -1, -1, -1), border)}
+    return outputs | {
+        "images_noise_const": generator.synthesis(ws, generator.synthesis.constant_noise()),
+        "images_noise_none": generator.synthesis(ws),
+    }
+
+
+def _stylegan2(sizes: Inputs) -> stylegan2.Sizes:
+    return stylegan2.Sizes(
+        resolution=sizes["resolution"],
+        z_dim=sizes["z_dim"],
+        w_dim=sizes["w_dim"],
+        channel_base=sizes["channel_base"],
+        channel_max=sizes["channel_max"],
+        mapping_layers=sizes["mapping_layers"],
+    )
+
+
+def _alis(sizes: Inputs) -> alis.Generator:
+    return alis.Generator(
+        alis.Sizes(
+            **vars(_stylegan2(sizes)),
+            patches=sizes["grid_size"],
+            input_resolution=sizes["input_resolution"],
+            anchor_distance=sizes["w_coord_dist"] // 2,
+        )
+    )
+
+
+def _half(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
+    """The tensors of one network that carry learned numbers."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix) and not name.endswith(_CONSTANTS)
+    }
+
+
+def _fill(network: nn.Module, tensors: Tensors, rename: Callable[[str], str | None]) -> None:
+    renamed = {new: tensor for name, tensor in tensors.items() if (new := rename(name)) is not None}
+    network.load_state_dict(renamed)
+    network.eval()
+
+
+def _generator_name(name: str) -> str:
+    """`synthesis.b8.conv0.noise_const` -> `synthesis.blocks.1.conv0.noise`, and the like."""
+    name = re.sub(r"^mapping\.fc(\d+)\.", r"mapping.layers.\1.", name)
+    name = name.replace("synthesis.b4.input.input", "synthesis.input")
+    name = re.sub(r"\.b(\d+)\.", lambda found: f".blocks.{int(found[1]).bit_length() - 3}.", name)
+    return name.replace(".torgb.", ".to_rgb.").replace(".noise_const", ".noise")
+
+
+def _alis_name(name: str) -> str | None:
+    """As `_generator_name`; the noise that is tied to a frame has no place in a panorama."""
+    return None if name.endswith("noise_const") else _generator_name(name).replace(".input_column", ".column")
+
+
+def _discriminator_name(resolution: int) -> Callable[[str], str]:
+    """`b64.conv0.weight` -> `blocks.0.conv0.weight` at resolution 64, and the like."""
+    last = {"conv": "conv", "fc": "dense", "out": "out"}
+
+    def rename(name: str) -> str:
+        block, layer, rest = name.split(".", 2)
+        if layer in last and block == "b4":
+            return f"{last[layer]}.{rest}"
+        if layer == "fromrgb":
+            return f"from_rgb.{rest}"
+        index = resolution.bit_length() - int(block.removeprefix("b")).bit_length()
+        return f"blocks.{index}.{layer}.{rest}".replace(".skip.weight", ".skip")
+
+    return rename

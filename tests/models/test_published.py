@@ -1,0 +1,89 @@
+"""Weights under their published names give the published numbers, to 1e-5 relative in float32."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models import alis, counts, published
+
+GOLDEN = Path(__file__).parent / "golden"
+OUTPUTS = {
+    "stylegan2": ["ws", "ws_truncated_07", "images_noise_const", "images_noise_none"],
+    "discriminator": ["logits", "r1_per_image"],
+    "alis_grid16": ["ws", "images"],
+    "alis_grid2": ["ws", "images"],
+}
+
+
+def _golden(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    return json.loads((GOLDEN / "meta.json").read_text())[name], load_file(GOLDEN / f"{name}.safetensors")
+
+
+def _error(ours: Tensor, theirs: Tensor) -> float:
+    assert ours.shape == theirs.shape
+    return float((ours.double() - theirs.double()).norm() / theirs.double().norm())
+
+
+@pytest.mark.parametrize("name", list(OUTPUTS))
+def test_published_weights_give_the_published_numbers(name: str) -> None:
+    sizes, tensors = _golden(name)
+    inputs = {key: tensor for key, tensor in tensors.items() if key not in OUTPUTS[name] or key == "ws"}
+    outputs = published.run(name, sizes, tensors, inputs)
+    assert {key: error for key in OUTPUTS[name] if (error := _error(outputs[key], tensors[key])) >= 1e-5} == {}
+
+
+def test_a_frame_of_a_panorama_is_the_published_frame() -> None:
+    """Columns asked for one by one, in the place that the left border names."""
+    sizes, tensors = _golden("alis_grid16")
+    generator, discriminator = published.load("alis", sizes, tensors)
+    assert isinstance(generator, alis.Generator)
+    assert discriminator is None
+    for border, image in zip(tensors["left_borders_idx"].tolist(), tensors["images"], strict=True):
+        columns = []
+        for column in range(border, border + 16):
+            left = torch.tensor([column // 32])
+            places = alis.Places(left, torch.tensor([column % 32]), torch.tensor([column % 32]))
+            with torch.no_grad():
+                columns.append(generator.synthesis(tensors["ws"], places)[0])
+        assert _error(torch.cat(columns, 2), image) < 1e-5
+
+
+def test_sizes_that_do_not_fit_the_tensors_are_refused() -> None:
+    sizes, tensors = _golden("stylegan2")
+    with pytest.raises(RuntimeError, match=r"blocks\.4"):
+        published.load("stylegan2", {**sizes, "resolution": 32}, tensors)
+    with pytest.raises(ValueError, match="biggan"):
+        published.load("biggan", sizes, tensors)
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "alis_grid16", "alis_grid2"])
+def test_small_generators_have_the_published_number_of_parameters(name: str) -> None:
+    sizes, tensors = _golden(name)
+    generator, _ = published.load(name, sizes, tensors)
+    assert generator is not None
+    assert counts.parameters(generator) == sizes["params_G"]
+
+
+def test_the_small_discriminator_has_the_published_number_of_parameters() -> None:
+    sizes, tensors = _golden("discriminator")
+    generator, discriminator = published.load("discriminator", sizes, tensors)
+    assert generator is None
+    assert discriminator is not None
+    assert counts.parameters(discriminator) == sizes["params_D"]
+
+
+def test_counts_at_256_are_those_of_the_paper() -> None:
+    assert counts.counts(256) == {
+        "stylegan2": {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611},
+        "alis": {"generator": 24_240_346, "discriminator": 24_001_089, "total": 48_241_435},
+    }
+
+
+def test_the_released_alis_sizes_have_the_counted_parameters() -> None:
+    with torch.device("meta"):
+        assert counts.parameters(alis.Generator(alis.Sizes(patches=2, input_resolution=4))) == 24_111_298
