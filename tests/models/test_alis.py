@@ -49,6 +49,7 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
     count=st.integers(1, 40),
     data=st.data(),
 )
+@pytest.mark.slow
 def test_pixels_are_equal_however_columns_are_batched_ordered_or_started(
     patches: int, normalisation: str, seed: int, start: int, count: int, data: st.DataObject
 ) -> None:
