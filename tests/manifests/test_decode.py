@@ -192,6 +192,7 @@ def test_a_long_strip_is_a_good_picture() -> None:
     assert decode(encode(strip, "jpeg"), min_side=20).shape == (20, 15_000, 3)
 
 
+@pytest.mark.slow
 def test_pillows_own_pixel_limit_neither_warns_nor_fails() -> None:
     """Left alone it warns above 89 megapixels; ours, of probe(), is the one that counts."""
     with warnings.catch_warnings():

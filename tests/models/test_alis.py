@@ -67,6 +67,7 @@ def test_pixels_are_equal_however_columns_are_batched_ordered_or_started(
 
 
 @pytest.mark.parametrize("patches", [2, 16])
+@pytest.mark.slow
 def test_a_frame_that_is_trained_on_is_cut_from_the_panorama(patches: int) -> None:
     """Every left border among three anchors, the last one too."""
     generator = _generator(patches)

@@ -105,6 +105,7 @@ def test_training_gives_the_same_bytes_whatever_the_threads_and_leaves_the_globa
     assert _weights(patch_classifier.train(pictures, Sizes(), seed=4, steps=30)) != _weights(first)
 
 
+@pytest.mark.slow
 def test_a_score_does_not_depend_on_its_batch() -> None:
     pictures = _centred(33)
     network = patch_classifier.train(pictures, Sizes(), seed=0, steps=40)

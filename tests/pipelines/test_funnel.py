@@ -173,6 +173,7 @@ def expected_state(stage: Stage, made: Made, rows: Sequence[Measured]) -> int:
 
 @settings(deadline=None, max_examples=60)
 @given(PHOTOS, MEASUREMENTS, MEASUREMENTS, ORDERS)
+@pytest.mark.slow
 def test_every_stage_adds_up_and_says_of_each_photo_what_the_tables_say(made, bright, sharp, order):
     photos = {f"t:{at}": one for at, one in enumerate(made)}
     rows = {BRIGHT: bright, SHARP: sharp}
@@ -265,6 +266,7 @@ IDS = st.dictionaries(
 
 @settings(deadline=None, max_examples=25)
 @given(IDS, st.randoms(use_true_random=False), st.integers(1, 4))
+@pytest.mark.slow
 def test_the_subset_hash_does_not_depend_on_the_order_of_rows_or_parts(photos, dice: random.Random, part):
     other = list(photos.items())
     dice.shuffle(other)
