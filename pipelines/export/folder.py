@@ -28,14 +28,7 @@ STATE = "export.json"  # in OUT: what this export is; written first
 SUMS = "SHA256SUMS"  # written last: with it the export is whole
 LOCK = "exports"
 
-_DONE = pa.schema(
-    [
-        ("photo_id", pa.string()),
-        ("file", pa.string()),
-        ("sha256", pa.string()),
-        ("error", pa.string()),
-    ]
-)
+_DONE = pa.schema([("photo_id", pa.string()), ("error", pa.string())])
 
 ExportItem = tuple[str, str, str]  # photo_id, path in the dataset, file in the export
 
@@ -164,14 +157,14 @@ class ExportWorker:
         try:
             image = read_image(self.root, path, None)
         except InputError as error:
-            return {"photo_id": photo_id, "file": file, "error": str(error)}
+            return {"photo_id": photo_id, "error": str(error)}
         final = self.out / file
         temporary = atomic.temporary_beside(final)
         data = picture.png(picture.square(image, self.resolution))
         temporary.write_bytes(data)
         atomic.fsync(temporary)
         temporary.replace(final)
-        return {"photo_id": photo_id, "file": file}
+        return {"photo_id": photo_id, "error": None}
 
 
 def _write_beside(
