@@ -191,7 +191,7 @@ class Synthesis(nn.Module):
         inside = (torch.arange(width, device=w.device, dtype=w.dtype) + 0.5) / width  # pixels are told by their centres
         fraction = (places.offset[:, None] + inside) / self.sizes.span  # [n, width]
         style = affine(w)  # [anchors, channels]: affine maps and straight lines commute
-        left, right = style[places.left], style[places.left + 1]  # [n, channels]
+        left, right = style.index_select(0, places.left), style.index_select(0, places.left + 1)  # [n, channels]
         return torch.lerp(left[:, :, None], right[:, :, None], fraction[:, None])[:, :, None]
 
     def _convolved(self, layer: StyledConv, x: Tensor, w: Tensor, places: Places, noise: Tensor | None) -> Tensor:
@@ -244,12 +244,9 @@ class Generator(nn.Module):
 
     def noise(self, seed: int, kind: Kind, column: Tensor) -> list[Tensor]:
         """For each convolution the noise [n, 1, size, width] of columns (int64 [n]), the same whoever asks."""
-        noises = []
-        for layer, size in enumerate(self.synthesis.noise_sizes):
-            width = size // self.sizes.patches
-            numbers = counter_random.normal(seed, kind, layer, column, size * width)
-            noises.append(numbers.view(-1, 1, size, width))
-        return noises
+        sizes, patches = self.synthesis.noise_sizes, self.sizes.patches
+        numbers = counter_random.normals(seed, kind, column, [size * size // patches for size in sizes])
+        return [one.view(-1, 1, size, size // patches) for one, size in zip(numbers, sizes, strict=True)]
 
     @torch.no_grad()
     def columns(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -32,6 +33,13 @@ class Kind(enum.IntEnum):
     FRAME_NOISE = 4
     FRAME_SHIFT = 5
     IMAGE_NOISE = 6
+    TRAINING_LATENT = 16  # of the fakes of a training
+    TRAINING_NOISE = 17
+    TRAINING_SHIFT = 18  # where a fake frame stands among its anchors
+    TRAINING_MIXING = 19  # whether and from which layer on a fake has a second style
+    TRAINING_PATH = 20  # the random image that path lengths are measured along
+    TRAINING_ORDER = 21  # of the pictures in an epoch
+    TRAINING_MIRROR = 22
 
 
 def _signed(word: int) -> int:
@@ -67,12 +75,16 @@ def philox(counter: Words, key: tuple[Tensor, Tensor]) -> Words:
     return c0, c1, c2, c3
 
 
-def _words(seed: int, kind: Kind, layer: int, index: Tensor, blocks: int) -> Words:
-    """Words [items, blocks] for the items `index` (int64 [items], on the device where the numbers are wanted)."""
+def _words(seed: int, kind: Kind, layers: Sequence[tuple[int, int]], index: Tensor) -> Words:
+    """Words [items, blocks] for the items `index` (int64 [items], on the device where the numbers are wanted).
+
+    `layers`: (number of the layer, blocks of four words of it), one after the other.
+    """
     zero = torch.zeros((), dtype=torch.int64, device=index.device)
-    block = torch.arange(blocks, device=index.device)
-    key = zero + _signed(seed), zero + _signed(int(kind) << 32 | layer)
-    return philox((block, index[:, None], zero, zero), key)
+    block = torch.cat([torch.arange(blocks, device=index.device) for _, blocks in layers])
+    keys = torch.tensor([_signed(int(kind) << 32 | layer) for layer, _ in layers], device=index.device)
+    layer_key = keys.repeat_interleave(torch.tensor([blocks for _, blocks in layers], device=index.device))
+    return philox((block, index[:, None], zero, zero), (zero + _signed(seed), layer_key))
 
 
 def _uniform(word: Tensor) -> Tensor:
@@ -85,15 +97,33 @@ def normal(seed: int, kind: Kind, layer: int, index: Tensor, count: int) -> Tens
 
     Box-Muller in float64. Raises ValueError when the seed is not in [0, 2**64).
     """
-    words = _words(seed, kind, layer, index, math.ceil(count / 4))
+    return _normal(seed, kind, [(layer, count)], index)[0]
+
+
+def normals(seed: int, kind: Kind, index: Tensor, counts: Sequence[int]) -> list[Tensor]:
+    """What `normal` gives for layers 0, 1, ... with these counts, in one go."""
+    return _normal(seed, kind, list(enumerate(counts)), index)
+
+
+def _normal(seed: int, kind: Kind, layers: Sequence[tuple[int, int]], index: Tensor) -> list[Tensor]:
+    blocks = [-(-count // 4) for _, count in layers]
+    words = _words(seed, kind, [(layer, many) for (layer, _), many in zip(layers, blocks, strict=True)], index)
     numbers = []
     for first, second in (words[:2], words[2:]):
         radius = (-2 * (1 - _uniform(first)).log()).sqrt()  # 1 - u lies in (0, 1]
         angle = 2 * math.pi * _uniform(second)
         numbers += [radius * angle.cos(), radius * angle.sin()]
-    return torch.stack(numbers, 2).flatten(1)[:, :count].float()
+    every = torch.stack(numbers, 2).float()  # [items, blocks, 4]
+    parts = every.split(blocks, 1)
+    return [part.flatten(1)[:, :count] for part, (_, count) in zip(parts, layers, strict=True)]
+
+
+def uniform(seed: int, kind: Kind, index: Tensor, count: int) -> Tensor:
+    """Numbers in [0, 1), float64 [items, count], for the items `index` (int64 [items], any sign)."""
+    words = _words(seed, kind, [(0, -(-count // 4))], index)
+    return torch.stack([_uniform(word) for word in words], 2).flatten(1)[:, :count]
 
 
 def integers(seed: int, kind: Kind, index: Tensor, below: int) -> Tensor:
     """Whole numbers in [0, below), int64 [items], one for each item of `index`; uniform to below * 2**-63."""
-    return (_shifted(_words(seed, kind, 0, index, 1)[0], 1) % below)[:, 0]
+    return (_shifted(_words(seed, kind, [(0, 1)], index)[0], 1) % below)[:, 0]

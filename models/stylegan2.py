@@ -122,13 +122,11 @@ class Generator(nn.Module):
         image: Tensor = self.synthesis(self.styles(z, truncation), noise)
         return image
 
-    def noise(self, seed: int, index: Tensor) -> list[Tensor]:
+    def noise(self, seed: int, kind: Kind, index: Tensor) -> list[Tensor]:
         """For each convolution the noise [n, 1, size, size] of images (int64 [n]), the same whoever asks."""
-        noises = []
-        for layer, constant in enumerate(self.synthesis.constant_noise()):
-            numbers = counter_random.normal(seed, Kind.IMAGE_NOISE, layer, index, constant.numel())
-            noises.append(numbers.view(-1, 1, *constant.shape))
-        return noises
+        constants = self.synthesis.constant_noise()
+        numbers = counter_random.normals(seed, kind, index, [constant.numel() for constant in constants])
+        return [one.view(-1, 1, *constant.shape) for one, constant in zip(numbers, constants, strict=True)]
 
     @torch.no_grad()
     def samples(self, seed: int, first: int, count: int, *, truncation: float = 1.0, noise: bool = True) -> Tensor:
@@ -138,7 +136,7 @@ class Generator(nn.Module):
         """
         index = torch.arange(first, first + count, device=self.mapping.w_avg.device)
         z = counter_random.normal(seed, Kind.LATENT, 0, index, self.sizes.z_dim)
-        image: Tensor = self(z, truncation, self.noise(seed, index) if noise else None)
+        image: Tensor = self(z, truncation, self.noise(seed, Kind.IMAGE_NOISE, index) if noise else None)
         return image
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.counter_random import Kind
 from models import allocator, layers, stylegan2
 from models.stylegan2 import Discriminator, Generator, Sizes
 
@@ -90,7 +91,7 @@ def test_r1_reaches_every_weight_of_the_discriminator() -> None:
 def test_path_length_reaches_every_weight_of_the_generator() -> None:
     generator = _generator()
     ws = generator.styles(torch.randn(2, 16))
-    images = generator.synthesis(ws, generator.noise(0, torch.arange(2)))
+    images = generator.synthesis(ws, generator.noise(0, Kind.IMAGE_NOISE, torch.arange(2)))
     (gradient,) = torch.autograd.grad((images * torch.randn_like(images)).sum(), ws, create_graph=True)
     (gradient.square().sum() + images.sum()).backward()
     for name, parameter in generator.named_parameters():

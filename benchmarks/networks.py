@@ -1,0 +1,103 @@
+"""From a recipe to its networks, and how a generator is fed while it trains.
+
+Everything random about a fake is a function of (seed, what it is for, its number), so a training remembers no state
+of any random generator and a sample is the same whichever process makes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.recipes import Recipe
+from models import alis, counter_random, stylegan2
+from models.counter_random import Kind
+
+Generator = stylegan2.Generator | alis.Generator
+
+
+def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
+    """Generator and discriminator with the initial weights of the recipe's seed, on the CPU."""
+    common = {
+        "resolution": recipe.resolution,
+        "z_dim": recipe.z_dim,
+        "w_dim": recipe.w_dim,
+        "channel_base": recipe.channel_base,
+        "channel_max": recipe.channel_max,
+        "mapping_layers": recipe.mapping_layers,
+    }
+    with torch.random.fork_rng(devices=[]):  # what else is random in this process stays as it was
+        torch.manual_seed(recipe.seed)
+        generator: Generator
+        if recipe.model == "alis":
+            generator = alis.Generator(
+                alis.Sizes(
+                    **common,
+                    patches=recipe.patches,
+                    input_resolution=recipe.input_resolution,
+                    anchor_distance=recipe.anchor_distance,
+                    normalisation=recipe.normalisation,
+                )
+            )
+        else:
+            generator = stylegan2.Generator(stylegan2.Sizes(**common))
+        discriminator = stylegan2.Discriminator(
+            recipe.resolution, recipe.channel_base, recipe.channel_max, recipe.deviation_group
+        )
+    return generator, discriminator
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A batch of fakes: which numbers their randomness is taken from. `index`: int64 [batch], on the device."""
+
+    seed: int
+    index: Tensor
+
+    def latents(self, style: int, per_fake: int, dim: int) -> Tensor:
+        """z [batch * per_fake, dim]; `style` 0 is the first, 1 the one that is mixed in."""
+        places = per_fake * self.index[:, None] + torch.arange(per_fake, device=self.index.device)
+        return counter_random.normal(self.seed, Kind.TRAINING_LATENT, style, places.flatten(), dim)
+
+    def second_from(self, layers: int, probability: float) -> Tensor:
+        """int64 [batch]: the layer from which on a fake has its second style; `layers` where it has none."""
+        chance, where = counter_random.uniform(self.seed, Kind.TRAINING_MIXING, self.index, 2).unbind(1)
+        layer = 1 + (where * (layers - 1)).long()  # 1 ... layers - 1
+        return torch.where(chance < probability, layer, layers)
+
+
+def styles(generator: Generator, draw: Draw, mixing: float) -> Tensor:
+    """ws of a batch of fakes: [batch, num_ws, w_dim], for ALIS [batch, 3, num_ws, w_dim].
+
+    Style mixing (Karras et al. 2019, arXiv:1812.04948, section 3.1): a fake takes its later layers from a second
+    latent. In ALIS all three anchors do, from the same layer on.
+    """
+    anchors = alis.ANCHORS if isinstance(generator, alis.Generator) else 1
+    first, second = (generator.styles(draw.latents(style, anchors, generator.sizes.z_dim)) for style in (0, 1))
+    layers = first.shape[1]
+    switch = draw.second_from(layers, mixing).repeat_interleave(anchors)  # [batch * anchors]
+    ws = torch.where((torch.arange(layers, device=switch.device) < switch[:, None])[:, :, None], first, second)
+    return ws.unflatten(0, (-1, anchors)) if anchors > 1 else ws
+
+
+def images(generator: Generator, ws: Tensor, draw: Draw) -> Tensor:
+    """The fakes [batch, 3, resolution, resolution] of these styles, with noise; ALIS frames at random shifts."""
+    if isinstance(generator, stylegan2.Generator):
+        image: Tensor = generator.synthesis(ws, generator.noise(draw.seed, Kind.TRAINING_NOISE, draw.index))
+        return image
+    sizes = generator.sizes
+    columns = sizes.patches * draw.index[:, None] + torch.arange(sizes.patches, device=draw.index.device)
+    noise = generator.noise(draw.seed, Kind.TRAINING_NOISE, columns.flatten())
+    border = counter_random.integers(draw.seed, Kind.TRAINING_SHIFT, draw.index, sizes.shifts)
+    return generator.frames(ws, border, noise)
+
+
+@torch.no_grad()
+def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the running average of a network towards it; buffers are taken over."""
+    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+    for mean, now in zip(average.buffers(), network.buffers(), strict=True):
+        mean.copy_(now)

@@ -1,0 +1,164 @@
+"""Recipes: every number that a training depends on, as one value with a hash, and the presets of the budgets.
+
+Sources: Karras et al. 2020 (arXiv:1912.04958, section 3 and appendix B) and the settings ALIS was trained with
+(Skorokhodov et al. 2021, arXiv:2104.06954): learning rate 0.0025, batch 64, R1 weight 10, mirrored pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from manifests import atomic
+from manifests.errors import MisuseError, SetupError
+
+MODELS = ("stylegan2", "alis")
+BUDGETS = ("smoke", "small", "paper")
+FILE = "recipe.json"  # in a run's folder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Model x dataset x budget. A field added later gets a default that means 'as before'."""
+
+    model: str
+    dataset: str
+    budget: str
+    resolution: int  # pixels
+    images: int  # real pictures shown in all, rounded up to whole batches
+    batch: int
+    seed: int = 0
+    # Networks. The last four are of ALIS.
+    z_dim: int = 512
+    w_dim: int = 512
+    channel_base: int = 16384
+    channel_max: int = 512
+    mapping_layers: int = 2
+    patches: int = 16
+    input_resolution: int = 16
+    anchor_distance: int = 2  # frames
+    normalisation: Literal["demodulate", "patch"] = "demodulate"
+    # Training.
+    deviation_group: int = 4  # pictures compared with each other by the discriminator
+    learning_rate: float = 0.0025
+    beta1: float = 0.0
+    beta2: float = 0.99
+    r1_weight: float = 10.0
+    r1_every: int = 16  # batches
+    path_weight: float = 2.0
+    path_every: int = 4  # batches
+    path_decay: float = 0.01  # of the running mean of path lengths, per regularised batch
+    path_shrink: int = 2  # the regularised batch is so many times smaller
+    mixing: float = 0.9  # share of the fakes with two styles
+    average_kimg: float = 20.0  # half-life of the generator's running average, thousands of pictures
+    average_ramp: float = 0.05  # which is at most this share of the pictures shown so far
+    centre_decay: float = 0.995  # of the running mean of w, per batch
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise MisuseError(f"no model is called {self.model!r}; there are: {', '.join(MODELS)}")
+        if self.batch % self.deviation_group or self.batch % self.path_shrink:
+            raise MisuseError(
+                f"a batch of {self.batch} is no multiple of deviation_group {self.deviation_group} "
+                f"and path_shrink {self.path_shrink}"
+            )
+        for name in ("images", "batch", "r1_every", "path_every", "path_shrink", "deviation_group"):
+            if getattr(self, name) < 1:
+                raise MisuseError(f"recipe: {name} is {getattr(self, name)}; it must be at least 1")
+
+    @property
+    def steps(self) -> int:
+        """Batches in all."""
+        return -(-self.images // self.batch)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How much is generated to measure a trained network, and how often it is looked at while it trains."""
+
+    frames: int  # independent ones, and as many from one panorama
+    snapshots: int  # checkpoints at which the distance is measured, beside the start
+    seed: int = 0
+
+
+MEASUREMENTS = {
+    "smoke": Measurement(frames=1_000, snapshots=2),
+    "small": Measurement(frames=10_000, snapshots=10),
+    "paper": Measurement(frames=50_000, snapshots=50),
+}
+
+
+def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
+    """The recipe of a budget: `smoke` takes minutes on 2 CPU cores, `small` minutes on one GPU, `paper` is the paper's.
+
+    Raises MisuseError for names that do not exist.
+    """
+    if budget not in BUDGETS:
+        raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
+    settings: dict[str, Any] = {}
+    if budget == "smoke":
+        settings = {"images": 24_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 64}
+        settings |= {"average_kimg": 2.0, "r1_weight": 0.1}
+    elif budget == "small":
+        settings = {"images": 400_000, "batch": 32, "channel_base": 8192, "average_kimg": 10.0, "r1_weight": 1.0}
+    else:
+        settings = {"images": 25_000_000, "batch": 64}
+    return Recipe(model=model, dataset=dataset, budget=budget, resolution=resolution, **settings)
+
+
+def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
+    kinds = {field.name: type(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+    changed: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in kinds:
+            raise MisuseError(f"--set {setting}: give NAME=VALUE with one of {', '.join(sorted(kinds))}")
+        changed[name] = _parsed(setting, text, kinds[name])
+    return dataclasses.replace(recipe, **changed)
+
+
+def _parsed(setting: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise MisuseError(f"--set {setting}: the value is true or false")
+        return text == "true"
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise MisuseError(f"--set {setting}: {text!r} is not a {kind.__name__}") from error
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """sha256 of the fields that differ from their default: a field added later changes no old hash."""
+    facts = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != field.default
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def save(recipe: Recipe, run: Path) -> None:
+    """Write recipe.json into a run's folder."""
+    atomic.write_bytes(run / FILE, (json.dumps(dataclasses.asdict(recipe), indent=2) + "\n").encode())
+
+
+def load(run: Path) -> Recipe:
+    """The recipe of a run. Raises SetupError where there is none, or one this toolkit cannot read."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import with_config as configured
+
+    path = run / FILE
+    if not path.is_file():
+        raise SetupError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
+    checked = TypeAdapter(configured(ConfigDict(extra="forbid"))(Recipe))
+    try:
+        return checked.validate_json(path.read_bytes())
+    except (ValidationError, MisuseError) as error:
+        raise SetupError(f"{path} is not a recipe that this toolkit can read: {error}") from error
