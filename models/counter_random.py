@@ -32,6 +32,7 @@ class Kind(enum.IntEnum):
     FRAME_NOISE = 4
     FRAME_SHIFT = 5
     IMAGE_NOISE = 6
+    FILTER = 32  # of the small feature network
 
 
 def _signed(word: int) -> int:
