@@ -40,6 +40,7 @@ class Kind(enum.IntEnum):
     TRAINING_PATH = 20  # the random image that path lengths are measured along
     TRAINING_ORDER = 21  # of the pictures in an epoch
     TRAINING_MIRROR = 22
+    FILTER = 32  # of the small feature network
 
 
 def _signed(word: int) -> int:

@@ -1,0 +1,169 @@
+"""What makes features of pictures for the Frechet distance: the 2015 Inception, or a small network without a file.
+
+Only a number from the 2015 Inception is a FID (`Extractor.is_fid`); one from the small network is a Frechet distance
+whose features are named beside it. Both take uint8 pictures of any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models import counter_random
+
+INCEPTION_FILE = "inception-2015-12-05.pt"
+INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+INCEPTION_DIMS = 2048
+SMALL_WIDTHS = (16, 24, 32, 48)  # channels of the small network, after each convolution
+SMALL_SIDE = 16  # pixels: the smallest picture it takes, so that every map can be padded by reflection
+
+
+class WeightsError(ValueError):
+    """A file of weights is missing or is not the one it should be; the text names the remedy."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A feature network: pictures uint8 [n, 3, height, width] in, features float32 [n, dims] out."""
+
+    name: str
+    dims: int
+    weights_hash: str  # SHA-256
+    resize: str  # how pictures come to the network's size: "clean" as clean-fid does it, "none"
+    device: torch.device
+    network: Callable[[Tensor], Tensor] = field(repr=False, compare=False)  # uint8 [n, 3, h, w] on the device
+
+    @property
+    def is_fid(self) -> bool:
+        """Whether a Frechet distance of these features may be called FID."""
+        return self.weights_hash == INCEPTION_SHA256
+
+    @property
+    def label(self) -> str:
+        """`name@weights_hash`: what two numbers must share to be compared."""
+        return f"{self.name}@{self.weights_hash}"
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features float32 [n, dims] of uint8 images [n, 3, height, width], on this extractor's device.
+
+        Computed in float32 without TF32. Raises ValueError for other images, or smaller than 16 pixels.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"{images.dtype} {list(images.shape)} are not pictures uint8 [n, 3, height, width]")
+        if min(images.shape[2:]) < SMALL_SIDE:
+            raise ValueError(f"pictures of {images.shape[3]}x{images.shape[2]} pixels: at least 16x16 are needed")
+        if not len(images):
+            return torch.empty(0, self.dims, device=self.device)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            features = self.network(images.to(self.device))
+        return features.float()
+
+
+def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
+    """The 2015 Inception when its file lies in the cache folder, else the small network.
+
+    Raises WeightsError when the file is another one: a broken file never turns FID into something else in silence.
+    """
+    return inception(cache, device) if (cache / INCEPTION_FILE).exists() else small(device=device)
+
+
+def inception(cache: Path, device: torch.device | str = "cpu") -> Extractor:
+    """The 2015 Inception from `inception-2015-12-05.pt` in the cache folder, through clean-fid.
+
+    Pictures come to 299x299 as clean-fid brings them: Pillow's bicubic filter on each channel as floats, clipped to
+    [0, 255], not rounded (Parmar et al. 2022, arXiv:2104.11222). The file is TorchScript, which runs code when it is
+    opened, so its SHA-256 is checked first. Raises WeightsError when it is missing or another one.
+    """
+    return _inception(cache, torch.device(device), INCEPTION_SHA256)
+
+
+def _inception(cache: Path, device: torch.device, expected: str) -> Extractor:
+    path = cache / INCEPTION_FILE
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing: download {INCEPTION_URL} to it")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise WeightsError(
+            f"{path} has the SHA-256 {found}, not {expected}, and was not opened: "
+            f"delete it and download {INCEPTION_URL} again"
+        )
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
+
+    def features(images: Tensor) -> Tensor:
+        out: Tensor = network(_clean_resize(images).to(device))
+        return out
+
+    return Extractor("inception-2015-12-05", INCEPTION_DIMS, found, "clean", device, features)
+
+
+def _clean_resize(images: Tensor) -> Tensor:
+    """Images uint8 [n, 3, height, width] as float32 [n, 3, 299, 299] in [0, 255], on the CPU."""
+    from cleanfid.resize import build_resizer
+
+    resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
+    resized = [resize(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
+
+
+def small(seed: int = 0, device: torch.device | str = "cpu") -> Extractor:
+    """A fixed small convolutional network with random filters, the same for ever for a seed.
+
+    Untrained, but not blind: see `_small_features`. Its numbers tell pictures apart and order them; they are no FID.
+    """
+    weights = _small_weights(seed)
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(weight.numpy().astype("<f4").tobytes())
+    where = torch.device(device)
+    placed = [weight.to(where) for weight in weights]
+    dims = 2 * (3 + sum(SMALL_WIDTHS))
+    return Extractor(
+        "small-conv", dims, digest.hexdigest(), "none", where, lambda images: _small_features(images, placed)
+    )
+
+
+def _small_weights(seed: int) -> list[Tensor]:
+    """Filters float32 [out, in, 3, 3]: normal numbers of He's scale, less their mean over the nine pixels.
+
+    In float64, then rounded to 2**-12: the last bit of a logarithm, which differs between machines, is not in them.
+    """
+    weights = []
+    for layer, (channels, width) in enumerate(itertools.pairwise((3, *SMALL_WIDTHS))):
+        drawn = counter_random.normal(seed, counter_random.Kind.FILTER, layer, torch.arange(width), channels * 9)
+        filters = drawn.double().view(width, channels, 3, 3) * math.sqrt(2 / (9 * channels))
+        filters -= filters.mean((2, 3), keepdim=True)
+        weights.append(((filters * 2**12).round() / 2**12).float())
+    return weights
+
+
+def _small_features(images: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Means and deviations over the pixels, of the colours and of the maps after each convolution: [n, dims].
+
+    Each filter has no mean, so that it answers to contrast and not to brightness (which the colours tell); the
+    modulus makes what it found an amount that the next, coarser convolution sees. Every depth thus measures texture
+    at its own scale, and none is drowned by the brightness of the pictures.
+    """
+    x = images.float() / 127.5 - 1  # [n, 3, h, w]
+    features = [_mean_and_deviation(x)]
+    for weight in weights:
+        x = functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="reflect"), weight, stride=2).abs()
+        features.append(_mean_and_deviation(x))  # [n, 2 * width]
+    return torch.cat(features, 1)
+
+
+def _mean_and_deviation(x: Tensor) -> Tensor:
+    return torch.cat([x.mean((2, 3)), x.std((2, 3), correction=0)], 1)
