@@ -79,7 +79,7 @@ def styles(generator: Generator, draw: Draw, mixing: float) -> Tensor:
     layers = first.shape[1]
     switch = draw.second_from(layers, mixing).repeat_interleave(anchors)  # [batch * anchors]
     ws = torch.where((torch.arange(layers, device=switch.device) < switch[:, None])[:, :, None], first, second)
-    return ws.unflatten(0, (-1, anchors)) if anchors > 1 else ws
+    return ws.view(-1, anchors, *ws.shape[1:]) if anchors > 1 else ws
 
 
 def images(generator: Generator, ws: Tensor, draw: Draw) -> Tensor:
@@ -99,5 +99,5 @@ def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running average of a network towards it; buffers are taken over."""
     for mean, now in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(now, 1 - decay)
-    for mean, now in zip(average.buffers(), network.buffers(), strict=True):
-        mean.copy_(now)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -153,7 +154,7 @@ class Training:
     def _decay(self) -> float:
         """Of the running average: its half-life grows with what was seen, up to the recipe's."""
         half_life = min(self.recipe.average_kimg * 1000, self.images_seen * self.recipe.average_ramp)
-        return 0.5 ** (self.recipe.batch / max(half_life, 1e-8))
+        return math.exp(-math.log(2) * self.recipe.batch / max(half_life, 1e-8))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a later process needs to go on: tensors, and what JSON holds."""

@@ -15,14 +15,26 @@ from collections.abc import Sequence
 import typer
 
 from lhq_toolkit import __version__
-from lhq_toolkit.commands import crawl, export, filter_, manifest, status
+from lhq_toolkit.commands import (
+    benchmark,
+    crawl,
+    evaluate,
+    export,
+    filter_,
+    generate,
+    leaderboard,
+    manifest,
+    models_,
+    status,
+    train,
+)
 from manifests.errors import LhqError, MisuseError
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 app = typer.Typer(
     name="lhq",
-    help="Curate landscape photographs for infinite-image generators. A dataset is a folder: crawl into it, filter "
-    "it, look at its status, write its manifest, export a subset.",
+    help="Curate landscape photographs for infinite-image generators, and compare the generators. A dataset is a "
+    "folder: crawl into it, filter it, export a subset; then train on the export, measure, generate.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +45,12 @@ app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("export")(export.export)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("generate")(generate.generate)
+app.command("models")(models_.models)
+app.command("benchmark")(benchmark.benchmark)
+app.add_typer(leaderboard.app, name="leaderboard")
 
 
 def _version(wanted: bool) -> None:

@@ -1,16 +1,19 @@
-"""How the funnel is shown: as text for a person, as JSON for a program."""
+"""How the funnel and leaderboards are shown: as text for a person, as JSON for a program."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from manifests import schema
 from manifests.recipes import Recipe
 from pipelines.filter import Filtered
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel
+
+if TYPE_CHECKING:
+    from benchmarks.leaderboard import Row
 
 REASONS_SHOWN = 4
 
@@ -107,3 +110,45 @@ def measured_text(filtered: Filtered) -> str:
             f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})"
         )
     return "\n".join(lines) or "nothing to measure: these stages only decide"
+
+
+def leaderboard(rows: Sequence[Row]) -> str:
+    """Rows as a table for a person, a block for each group that may be ranked together."""
+    from benchmarks.leaderboard import ranked
+
+    return "\n\n".join(_group(group) for group in ranked(rows)) or "no rows yet"
+
+
+def _group(rows: Sequence[Row]) -> str:
+    first = rows[0]
+    name = "fd" if first.fid is None else "FID"
+    lines = [
+        f"{first.dataset}, {first.resolution}x{first.resolution}, subset {first.subset or '-'} "
+        f"{first.subset_hash[:12]}: {first.n_real or 0:,} real and {first.n_generated or 0:,} generated pictures, "
+        f"{_features(first)}",
+        f"{'model':<12}{'budget':<8}{name:>10}{'infinity ' + name:>14}{'images':>12}{'hours':>9}{'ms/image':>10}"
+        f"{'ms/frame':>10}{'parameters':>13}   device",
+    ]
+    for row in rows:
+        endless = row.infinity_fd if row.infinity_fid is None else row.infinity_fid
+        numbers = (
+            f"{_cell(row.distance, '.4g'):>10}{_cell(endless, '.4g'):>14}{_cell(row.images_seen, ','):>12}"
+            f"{_cell(row.train_hours, '.3g'):>9}{_cell(row.ms_per_image, '.3g'):>10}"
+            f"{_cell(row.panorama_ms_per_frame, '.3g'):>10}{_cell(row.total, ','):>13}"
+        )
+        where = f"{row.device or '-'}" + (f", {row.threads} threads" if row.device == "cpu" else "")
+        lines.append(
+            f"{row.model:<12}{row.budget:<8}{numbers}   {where}" + ("" if row.origin == "ours" else f" ({row.origin})")
+        )
+    return "\n".join(lines)
+
+
+def _features(row: Row) -> str:
+    if row.fid is not None:
+        return "2015 Inception"
+    label, _, digest = (row.features or "no features").partition("@")
+    return f"features {label} {digest[:8]} (not the Inception: no FID)"
+
+
+def _cell(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)

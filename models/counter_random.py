@@ -115,7 +115,7 @@ def _normal(seed: int, kind: Kind, layers: Sequence[tuple[int, int]], index: Ten
         angle = 2 * math.pi * _uniform(second)
         numbers += [radius * angle.cos(), radius * angle.sin()]
     every = torch.stack(numbers, 2).float()  # [items, blocks, 4]
-    parts = every.split(blocks, 1)
+    parts = torch.split(every, blocks, 1)
     return [part.flatten(1)[:, :count] for part, (_, count) in zip(parts, layers, strict=True)]
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.counter_random import Kind
 from models import allocator, layers, stylegan2
+from models.counter_random import Kind
 from models.stylegan2 import Discriminator, Generator, Sizes
 
 SMALL = Sizes(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=32)

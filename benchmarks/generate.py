@@ -1,0 +1,58 @@
+"""Pictures from a trained run: independent frames, or a stretch of its endless panorama."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks import measure
+from benchmarks.runs import Snapshot
+from manifests import atomic
+from manifests.errors import MisuseError
+from models import alis
+
+LARGEST_PANORAMA = 2**28  # pixels: it is held in memory
+
+
+def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0) -> list[Path]:
+    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`; returns their paths."""
+    atomic.make_folder(out)
+    paths = [out / f"{seed}-{number:05d}.png" for number in range(count)]
+    if there := next((path for path in paths if path.exists()), None):
+        raise MisuseError(f"{there} exists; choose another folder or another --seed")
+    for first in range(0, count, measure.BATCH):
+        some = paths[first : first + measure.BATCH]
+        images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
+        for path, image in zip(some, measure.pixels(images), strict=True):
+            _write(path, image)
+    return paths
+
+
+def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int = 0, truncation: float = 1.0) -> None:
+    """Write frames start ... start + count - 1 of a seed's panorama as one PNG file.
+
+    Raises MisuseError for a model that has none, and for more than can be held in memory.
+    """
+    generator = snapshot.generator
+    if not isinstance(generator, alis.Generator):
+        raise MisuseError(f"{snapshot.recipe.model} makes single frames: use --frames, or train alis")
+    if out.exists():
+        raise MisuseError(f"{out} exists; choose another name")
+    size, patches = generator.sizes.resolution, generator.sizes.patches
+    if count * size * size > LARGEST_PANORAMA:
+        raise MisuseError(f"{count:,} frames of {size}x{size} are more than fit: {LARGEST_PANORAMA // size**2:,} do")
+    with torch.no_grad():
+        strip = generator.columns(
+            seed, start * patches, count * patches, truncation=truncation, batch=measure.BATCH * patches
+        )
+    atomic.make_folder(out.parent)
+    _write(out, measure.pixels(strip))
+
+
+def _write(path: Path, image: Tensor) -> None:
+    """image: uint8 [3, height, width]."""
+    with atomic.replacing(path) as temporary:
+        Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(temporary, "PNG")

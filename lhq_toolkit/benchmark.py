@@ -1,0 +1,106 @@
+"""The benchmark's road: pictures from a dataset or an export, a run per model, a row per run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks import evaluate as evaluation
+from benchmarks import runs
+from benchmarks.leaderboard import Row
+from benchmarks.pictures import Pictures, read
+from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, recipe_hash
+from benchmarks.runs import Trained
+from manifests import atomic
+from manifests.errors import SetupError
+from models import features
+from models.features import Extractor
+from pipelines.engine.progress import Progress
+
+ROW = "row.json"  # in a run: what its last measuring found
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How pictures are cut out of a dataset's photos."""
+
+    resolution: int
+    crops: int
+    subset: str
+    workers: int | None
+
+
+def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
+    """Pictures of an export; of a dataset folder, which is exported below `place` first."""
+    if not (source / "dataset.json").is_file():
+        return read(source)
+    from manifests.dataset import Dataset
+    from pipelines.engine.pool import open_pool
+    from pipelines.export import folder
+    from pipelines.filter import existing
+
+    dataset = Dataset.open(source)
+    out = place / f"pictures-{cut.resolution}-{cut.crops}"
+    with open_pool(cut.workers) as pool:
+        folder.run(dataset, existing(dataset, cut.subset), out, cut.resolution, pool, toolkit)
+    return read(out)
+
+
+def train(recipe: Recipe, data: Pictures, run: Path, device: torch.device, cache: Path) -> Trained:
+    """Train a run to its end, with its distances at the snapshots of its budget."""
+    measurement = MEASUREMENTS[recipe.budget]
+    judge = evaluation.judge(data, extractor(cache, device), measurement)
+    with Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress:
+        return runs.train(
+            recipe, data, run, device, judge=judge, snapshots=measurement.snapshots, progress=progress.reach
+        )
+
+
+def evaluate(
+    run: Path, data: Pictures, measurement: Measurement, device: torch.device, cache: Path, toolkit: str
+) -> Row:
+    """Measure a run and keep what was found beside it."""
+    row = evaluation.evaluate(run, data, extractor(cache, device), measurement, device, toolkit)
+    atomic.write_bytes(run / ROW, (json.dumps(vars(row), indent=2) + "\n").encode())
+    return row
+
+
+def one(recipe: Recipe, data: Pictures, place: Path, device: torch.device, cache: Path, toolkit: str) -> Row:
+    """The row of a recipe: trained and measured where that is not done yet."""
+    run = place / f"{recipe.model}-{recipe.resolution}-{recipe_hash(recipe)[:12]}"
+    train(recipe, data, run, device, cache)
+    measurement = MEASUREMENTS[recipe.budget]
+    wanted = (runs.open_last(run, device).images, extractor(cache, device).label, measurement.frames)
+    known = _known(run)
+    if known is not None and (known.images_seen, known.features, known.n_generated) == wanted:
+        return known
+    return evaluate(run, data, measurement, device, cache, toolkit)
+
+
+def extractor(cache: Path, device: torch.device) -> Extractor:
+    """The 2015 Inception where its file lies in the cache, else the small fixed network."""
+    try:
+        return features.available(cache, device)
+    except features.WeightsError as error:
+        raise SetupError(str(error)) from error
+
+
+def distances_text(run: Path) -> str:
+    """The distances that were measured while it trained, a line each."""
+    lines = []
+    for line in runs.metrics(run):
+        if "images" in line:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in ("step", "images"))
+            lines.append(f"  after {line['images']:,} images: {told}")
+    return "\n".join(lines)
+
+
+def _known(run: Path) -> Row | None:
+    """The row that lies in a run, if there is one."""
+    try:
+        return Row(**json.loads((run / ROW).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,31 @@
+"""`lhq models`: the networks and their sizes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from lhq_toolkit.commands.options import Json
+from manifests.errors import MisuseError
+
+
+def models(
+    resolution: Annotated[int, typer.Option("--resolution", help="Of the generated frames, in pixels.")] = 256,
+    json_: Json = False,
+) -> int:
+    """Print how many parameters each network has at its published sizes."""
+    from models.counts import counts
+
+    try:
+        found = counts(resolution)
+    except ValueError as error:
+        raise MisuseError(f"--resolution: {error}") from error
+    if json_:
+        print(json.dumps(found))
+        return 0
+    print(f"{'model':<12}{'generator':>14}{'discriminator':>15}{'total':>14}   at {resolution}x{resolution}")
+    for model, one in found.items():
+        print(f"{model:<12}{one['generator']:>14,}{one['discriminator']:>15,}{one['total']:>14,}")
+    return 0

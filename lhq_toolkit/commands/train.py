@@ -1,0 +1,56 @@
+"""`lhq train`: train a generator on an export."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lhq_toolkit.commands.machine import Device, DeviceName, Threads
+from lhq_toolkit.commands.options import Json
+
+DATA_HELP = "An export, or a folder or zip of square pictures of one size."
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+Budget = Annotated[
+    str,
+    typer.Option("--budget", help="smoke: minutes on 2 CPU cores; small: minutes on one GPU; paper: the paper's."),
+]
+
+
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="stylegan2 or alis.")],
+    data: Data,
+    run: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.")],
+    budget: Budget = "smoke",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random in the training.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A number of the recipe; repeatable.")
+    ] = None,
+    device: Device = DeviceName.AUTO,
+    threads: Threads = None,
+    json_: Json = False,
+) -> int:
+    """Train MODEL on DATA. The same command again goes on from the last checkpoint, with the same numbers.
+
+    RUN/recipe.json says every number that matters, RUN/metrics.jsonl the losses of each step and, at the start and
+    at some checkpoints, the distance to the pictures.
+    """
+    from lhq_toolkit import benchmark
+    from lhq_toolkit.commands.machine import cache_folder, prepare
+
+    chosen = prepare(device, threads)
+    from benchmarks import pictures, recipes
+
+    read = pictures.read(data)
+    recipe = recipes.preset(model, read.dataset, budget, read.resolution)
+    recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
+    trained = benchmark.train(recipe, read, run, chosen, cache_folder())
+    if json_:
+        print(json.dumps({"run": str(run), "recipe_hash": recipes.recipe_hash(recipe), **dataclasses.asdict(trained)}))
+        return 0
+    print(f"{run}: {model} has seen {trained.images:,} images in {trained.seconds / 60:,.1f} minutes of training")
+    print(benchmark.distances_text(run))
+    return 0
