@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +116,9 @@ def _inception(cache: Path, device: torch.device, expected: str) -> Extractor:
         )
     from cleanfid.inception_torchscript import InceptionV3W
 
-    network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # what the file is made for
+        network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
 
     def features(images: Tensor) -> Tensor:
         out: Tensor = network(_clean_resize(images).to(device))
