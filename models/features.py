@@ -6,10 +6,12 @@ whose features are named beside it. Both take uint8 pictures of any size.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,9 +67,22 @@ class Extractor:
             raise ValueError(f"pictures of {images.shape[3]}x{images.shape[2]} pixels: at least 16x16 are needed")
         if not len(images):
             return torch.empty(0, self.dims, device=self.device)
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            features = self.network(images.to(self.device))
-        return features.float()
+        with _without_tf32():
+            return self.network(images.to(self.device)).float()
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Float32 in full on a GPU too: TF32, the default of its convolutions, keeps 10 bits of each factor."""
+    kinds = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
 
 
 def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
@@ -101,7 +116,9 @@ def _inception(cache: Path, device: torch.device, expected: str) -> Extractor:
         )
     from cleanfid.inception_torchscript import InceptionV3W
 
-    network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # what the file is made for
+        network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
 
     def features(images: Tensor) -> Tensor:
         out: Tensor = network(_clean_resize(images).to(device))

@@ -6,6 +6,7 @@ equation 6): d = |m_a - m_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2)), Dows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -58,15 +59,18 @@ class Gaussian:
             rows = chunk.to(self._mean.device, torch.float64)
             if len(rows):
                 mean = rows.mean(0)
-                rows = rows - mean
-                self._join(len(rows), mean, rows.T @ rows)
+                between = self._move(len(rows), mean)
+                rows = torch.cat([rows - mean, between[None]])
+                self._scatter.addmm_(rows.T, rows)  # one pass over the large matrix
 
     @torch.no_grad()
     def merge(self, other: Gaussian) -> None:
         """Count all that another Gaussian has counted. Raises ValueError when its features have another length."""
         _require_same_dims(self, other)
         if other.n:
-            self._join(other.n, other._mean.to(self._mean), other._scatter.to(self._scatter))
+            self._scatter += other._scatter.to(self._scatter)
+            between = self._move(other.n, other._mean.to(self._mean))
+            self._scatter.addr_(between, between)
 
     def state(self) -> dict[str, Tensor]:
         """Copies on the CPU of all there is: `n` int64 [1], `mean` [dims], `scatter` [dims, dims] float64."""
@@ -92,13 +96,14 @@ class Gaussian:
         gaussian._scatter = scatter.to(device, copy=True)
         return gaussian
 
-    def _join(self, n: int, mean: Tensor, scatter: Tensor) -> None:
+    def _move(self, n: int, mean: Tensor) -> Tensor:
+        """Count n more of this mean. Returns the vector whose outer product is the scatter between old and new."""
         total = self.n + n
         difference = mean - self._mean
+        between = difference * math.sqrt(self.n / total * n)
         self._mean += difference * (n / total)
-        self._scatter += scatter
-        self._scatter.addr_(difference, difference, alpha=self.n / total * n)
         self.n = total
+        return between
 
     def _require_two(self) -> None:
         if self.n < 2:
