@@ -17,7 +17,10 @@ POINTS = (
     "fit.before_store",  # the artefact's files are written, its folder not yet named
     "measure.returned",  # a batch is measured, its rows not yet committed
     "recipe.before_replace",  # the new recipe is written, the old one still in place
+    "export.picture",  # one picture is placed, others of its photo are not
     "export.placed",  # pictures are placed in the export, the batch not yet counted
+    "export.packing",  # the archive is under its temporary name, the next picture not yet in it
+    "export.packed",  # the archive is in its place, its pictures still stand in the workplace
 )
 
 _passed: dict[str, int] = {}

@@ -217,6 +217,7 @@ def test_an_unreadable_metadata_file_is_named_before_anything_is_written(lhq, tm
         ("manifest", "D", "-o", "x.parquet", "--subset", "nope"),
         ("export", "D", "OUT", "--format", "nope", "--resolution", "3"),
         ("export", "D", "OUT", "--format", "folder", "--resolution", "0"),
+        ("export", "D", "OUT", "--format", "zip", "--resolution", "8", "--crops", "0"),
         ("nope",),
     ],
 )

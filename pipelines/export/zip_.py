@@ -1,0 +1,101 @@
+"""`lhq export --format zip`: the pictures in OUT/dataset.zip, as the tools around StyleGAN2 and StyleGAN3 read them.
+
+Their reader (`training/dataset.py` of NVlabs/stylegan2-ada-pytorch and NVlabs/stylegan3) takes every member with a
+picture's extension, sorted by name, all of one shape, and the labels in `dataset.json`, where null means none. Their
+writer (`dataset_tool.py`) stores the members uncompressed, a thousand to a folder, with `dataset.json` last.
+
+Pictures are made in OUT/making and packed in one pass, which for that time needs their space twice; members carry no
+time, so that the same pictures give the same bytes. Memory grows with the table of contents only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from manifests import atomic, faults
+from manifests.errors import SetupError
+from pipelines.engine.progress import Progress
+from pipelines.export.format import Member
+
+WHERE = "`dataset.zip`, laid out for the data readers of StyleGAN2-ADA and StyleGAN3"
+ARCHIVE = "dataset.zip"
+LABELS = "dataset.json"
+MAKING = "making"
+_NEVER = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
+_PIECE = 1024**2  # bytes held at once
+
+
+def file(number: int) -> str:
+    digits = f"{number:08d}"
+    return f"{digits[:5]}/img{digits}.png"
+
+
+def workplace(out: Path) -> Path:
+    return out / MAKING
+
+
+def packed(out: Path) -> set[str]:
+    path = out / ARCHIVE
+    if not path.exists():
+        return set()
+    with _reading(path) as archive:
+        return set(archive.namelist())
+
+
+def pack(out: Path, members: Sequence[Member]) -> None:
+    """Write dataset.zip unless it has all pictures; one that lacks some is written anew around those it has."""
+    files = sorted(file for member in members for file in member.files)
+    if not {LABELS, *files} <= packed(out):
+        _write(out, files)
+        faults.point("export.packed")
+    if workplace(out).exists():
+        shutil.rmtree(workplace(out))
+        atomic.fsync(out)
+
+
+def holders(members: Sequence[Member]) -> list[str]:
+    del members
+    return [ARCHIVE]
+
+
+def _write(out: Path, files: Sequence[str]) -> None:
+    path = out / ARCHIVE
+    with contextlib.ExitStack() as stack:
+        before = stack.enter_context(_reading(path)) if path.exists() else None
+        target = stack.enter_context(atomic.replacing(path))
+        progress = stack.enter_context(Progress("pack", len(files), "pictures"))
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for name in files:
+                faults.point("export.packing")
+                with _picture(out, before, name) as source, archive.open(_entry(name), "w") as member:
+                    shutil.copyfileobj(source, member, _PIECE)
+                progress.advance(1)
+            archive.writestr(_entry(LABELS), json.dumps({"labels": None}))
+
+
+def _picture(out: Path, before: zipfile.ZipFile | None, name: str) -> IO[bytes]:
+    placed = workplace(out) / name
+    return placed.open("rb") if before is None or placed.exists() else before.open(name)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _NEVER)
+    entry.create_system = 3  # Unix, whatever wrote it: the permissions below are read as such
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    return entry
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise SetupError(f"{path} is damaged ({error}): remove it and run the same command again") from error

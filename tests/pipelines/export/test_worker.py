@@ -1,0 +1,23 @@
+"""The worker decodes a photo once, however many of its pictures are wanted."""
+
+from __future__ import annotations
+
+from pipelines.export import worker
+from pipelines.export.worker import ExportWorker, Item
+
+
+def test_one_decode_makes_all_crops_of_a_photo(originals, tmp_path, monkeypatch):
+    decoded = []
+    real = worker.read_image
+
+    def counting(root, path, min_side):
+        decoded.append(path)
+        return real(root, path, min_side)
+
+    monkeypatch.setattr(worker, "read_image", counting)
+    items = [Item(f"p{at}", f"{at}.png", tuple((crop, f"{at}-{crop}.png") for crop in range(5))) for at in range(3)]
+    batch = ExportWorker(originals, tmp_path, 16).run([*items, Item("gone", "gone.png", ((0, "gone.png"),))])
+    assert decoded == ["0.png", "1.png", "2.png", "gone.png"]
+    assert batch.rows["made"].to_pylist() == [5, 5, 5, 0]
+    assert batch.rows["error"].to_pylist() == [None, None, None, "its file is missing from the image store"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(name for one in items for _, name in one.files)
