@@ -39,13 +39,15 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
         return read(source)
     from manifests.dataset import Dataset
     from pipelines.engine.pool import open_pool
-    from pipelines.export import folder
+    from pipelines.export.run import Wanted
+    from pipelines.export.run import run as export
     from pipelines.filter import existing
 
     dataset = Dataset.open(source)
     out = place / f"pictures-{cut.resolution}-{cut.crops}"
     with open_pool(cut.workers) as pool:
-        folder.run(dataset, existing(dataset, cut.subset), out, cut.resolution, pool, toolkit)
+        wanted = Wanted("folder", cut.resolution, cut.crops)
+        export(dataset, existing(dataset, cut.subset), out, wanted, pool, toolkit)
     return read(out)
 
 
