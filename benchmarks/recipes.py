@@ -62,6 +62,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise MisuseError(f"no model is called {self.model!r}; there are: {', '.join(MODELS)}")
+        if self.normalisation not in ("demodulate", "patch"):
+            raise MisuseError(f"normalisation is {self.normalisation!r}; it is demodulate or patch")
         if self.batch % self.deviation_group or self.batch % self.path_shrink:
             raise MisuseError(
                 f"a batch of {self.batch} is no multiple of deviation_group {self.deviation_group} "

@@ -1,0 +1,82 @@
+"""Recipes: their hash stands still, their files are checked, their presets are the published numbers."""
+
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks import recipes
+from benchmarks.recipes import Recipe, preset, recipe_hash
+from manifests.errors import MisuseError, SetupError
+
+
+def test_the_hash_of_a_recipe_never_changes():
+    recipe = Recipe(model="alis", dataset="lhq", budget="paper", resolution=256, images=25_000_000, batch=64)
+    assert recipe_hash(recipe) == "7f7af558b1f37e89ece6dc5143fdabeb4d4ead1fc0f268de0bca42f12bd3c11c"
+
+
+def test_a_field_at_its_default_does_not_enter_the_hash_and_another_value_does():
+    recipe = preset("alis", "lhq", "paper", 256)
+    assert recipe_hash(dataclasses.replace(recipe, mixing=0.9)) == recipe_hash(recipe)
+    assert recipe_hash(dataclasses.replace(recipe, mixing=0.8)) != recipe_hash(recipe)
+    assert recipe_hash(dataclasses.replace(recipe, seed=1)) != recipe_hash(recipe)
+
+
+def test_every_field_but_the_first_six_has_a_default():
+    fields = dataclasses.fields(Recipe)
+    assert [field.name for field in fields if field.default is dataclasses.MISSING] == [
+        "model",
+        "dataset",
+        "budget",
+        "resolution",
+        "images",
+        "batch",
+    ]
+
+
+def test_the_paper_budget_has_the_published_numbers():
+    recipe = preset("alis", "lhq", "paper", 256)
+    assert (recipe.batch, recipe.learning_rate, recipe.images) == (64, 0.0025, 25_000_000)
+    assert (recipe.r1_weight, recipe.r1_every, recipe.path_weight, recipe.path_every) == (10, 16, 2, 4)
+    assert (recipe.average_kimg, recipe.average_ramp, recipe.mixing, recipe.deviation_group) == (20, 0.05, 0.9, 4)
+    assert (recipe.channel_base, recipe.mapping_layers, recipe.anchor_distance, recipe.patches) == (16384, 2, 2, 16)
+
+
+@pytest.mark.parametrize("model", recipes.MODELS)
+@pytest.mark.parametrize("budget", recipes.BUDGETS)
+def test_a_saved_recipe_reads_back_equal(tmp_path, model, budget):
+    recipe = preset(model, "lhq", budget, 64)
+    recipes.save(recipe, tmp_path)
+    assert recipes.load(tmp_path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [({"unknown": 1}, "unknown"), ({"batch": "many"}, "batch"), ({"model": "gan"}, "gan"), ({"batch": 6}, "batch")],
+)
+def test_a_recipe_file_that_does_not_fit_is_refused_with_its_name(tmp_path, change, names):
+    recipes.save(preset("alis", "lhq", "smoke", 64), tmp_path)
+    path = tmp_path / recipes.FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(SetupError, match=names):
+        recipes.load(tmp_path)
+
+
+@pytest.mark.parametrize("setting", ["lr=1", "batch", "batch=x", "mirror=yes", "normalisation=none"])
+def test_a_setting_that_does_not_fit_is_misuse(setting):
+    with pytest.raises(MisuseError, match=setting.partition("=")[0]):
+        recipes.with_settings(preset("alis", "lhq", "smoke", 64), [setting])
+
+
+def test_settings_are_read_as_their_kind():
+    recipe = recipes.with_settings(
+        preset("alis", "lhq", "smoke", 64), ["mirror=false", "batch=8", "mixing=0.5", "normalisation=patch"]
+    )
+    assert (recipe.mirror, recipe.batch, recipe.mixing, recipe.normalisation) == (False, 8, 0.5, "patch")
+
+
+def test_names_that_do_not_exist_are_misuse():
+    with pytest.raises(MisuseError, match="gan"):
+        preset("gan", "lhq", "smoke", 64)
+    with pytest.raises(MisuseError, match="huge"):
+        preset("alis", "lhq", "huge", 64)

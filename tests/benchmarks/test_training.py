@@ -1,0 +1,253 @@
+"""The trainer: every sample is a function of its number, a resumed run equals an unbroken one bit for bit."""
+
+import copy
+import json
+import math
+import os
+import signal
+import subprocess
+
+import pytest
+import tiny
+import torch
+from running import lhq_command
+from torch import nn
+
+from benchmarks import networks, runs
+from benchmarks.networks import Draw
+from benchmarks.pictures import Pictures
+from benchmarks.training import Order, Training, _adam
+from manifests.errors import SetupError
+
+CPU = torch.device("cpu")
+MODELS = ("stylegan2", "alis")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pictures(images: torch.Tensor) -> Pictures:
+    return Pictures(images, "tiny", "", "0" * 64)
+
+
+def losses_of(training: Training, steps: int) -> list[dict[str, float]]:
+    return [{name: float(loss) for name, loss in training.advance().items()} for _ in range(steps)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_next_twenty_losses_after_a_restore_are_equal_bit_for_bit(model):
+    recipe, images = tiny.recipe(model), tiny.images()
+    unbroken = Training(recipe, images, CPU)
+    losses_of(unbroken, 5)
+    tensors, facts = copy.deepcopy(unbroken.state())
+    torch.manual_seed(99)  # the global generator plays no part
+    resumed = Training(recipe, images, CPU)
+    resumed.restore(tensors, json.loads(json.dumps(facts)))
+    assert losses_of(resumed, 20) == losses_of(unbroken, 20)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
+def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
+    data = tiny.write(tmp_path / "data", tiny.images(resolution=32))
+    settings = [*tiny.OPTIONS, "--set", "images=240", "--set", "batch=4", "--threads", "1"]
+
+    def train(run: str, fault: str | None) -> int:
+        env = {**os.environ, **({"LHQ_FAULT": fault} if fault else {})}
+        command = lhq_command("train", model, data, "-o", tmp_path / run, *settings)
+        return subprocess.run(command, env=env, check=False, capture_output=True).returncode
+
+    assert train("whole", None) == 0
+    assert train("broken", "train.step:35") == -signal.SIGKILL  # step 35, after the checkpoint of step 30
+    assert train("broken", "checkpoint.before_rename") == -signal.SIGKILL  # at the very end
+    assert train("broken", None) == 0
+    whole, broken = runs.metrics(tmp_path / "whole"), runs.metrics(tmp_path / "broken")
+    assert whole == broken
+    after = [line for line in whole if line["step"] > 35 and "generator_loss" in line]
+    assert len(after) >= 20
+    assert tensors_of(tmp_path / "whole") == tensors_of(tmp_path / "broken")
+
+
+def tensors_of(run) -> bytes:
+    (*_, last) = sorted((run / runs.CHECKPOINTS).iterdir())
+    return (last / runs.TENSORS).read_bytes()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_fake_depends_on_its_number_alone(model):
+    generator, _ = networks.build(tiny.recipe(model))
+    for parameter in generator.parameters():
+        if parameter.ndim == 0:
+            parameter.data.fill_(0.5)  # else noise would not be seen
+    whole = Draw(3, torch.arange(10, 18))
+    part = Draw(3, torch.tensor([15, 12]))
+    all_ws, some_ws = (networks.styles(generator, draw, 0.9) for draw in (whole, part))
+    torch.testing.assert_close(some_ws, all_ws[[5, 2]])
+    every = networks.images(generator, all_ws, whole)
+    some = networks.images(generator, some_ws, part)
+    torch.testing.assert_close(some, every[[5, 2]], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(every[0], every[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_style_mixing_switches_the_wanted_share_of_fakes_anywhere_and_never_the_first_layer(model):
+    generator, _ = networks.build(tiny.recipe(model))
+    draw = Draw(0, torch.arange(2000))
+    layers = networks.styles(generator, draw, 0.0).shape[-2]
+    switch = draw.second_from(layers, 0.75)
+    share = float((switch < layers).float().mean())
+    assert abs(share - 0.75) < 4 * math.sqrt(0.75 * 0.25 / 2000)
+    assert set(switch.tolist()) == set(range(1, layers + 1))
+    plain, mixed = (networks.styles(generator, Draw(0, torch.arange(50)), share) for share in (0.0, 1.0))
+    torch.testing.assert_close(plain[..., 0, :], mixed[..., 0, :])
+    assert not torch.isclose(plain[..., -1, :], mixed[..., -1, :]).all(-1).any()  # all anchors are mixed
+    assert torch.equal(plain[..., :1, :].expand_as(plain), plain)
+
+
+def test_alis_frames_are_trained_at_every_shift_also_the_last():
+    recipe = tiny.recipe("alis")
+    generator, _ = networks.build(recipe)
+    seen = set()
+    original = generator.frames
+    generator.frames = lambda ws, border, noise: seen.update(border.tolist()) or original(ws, border, noise)  # type: ignore[method-assign]
+    for first in range(0, 600, 100):
+        draw = Draw(0, torch.arange(first, first + 100))
+        with torch.no_grad():
+            networks.images(generator, networks.styles(generator, draw, 0.9), draw)
+    assert seen == set(range(generator.sizes.shifts))
+
+
+def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order():
+    order = Order(seed=5, pictures=37)
+    first, second = order.rows(0, 37), order.rows(37, 37)
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(37))
+    assert first.tolist() != second.tolist()
+    assert torch.equal(order.rows(30, 20), torch.cat([first, second])[30:50])
+    assert Order(6, 37).rows(0, 37).tolist() != first.tolist()
+
+
+def test_half_of_the_pictures_are_mirrored_and_without_it_none():
+    images = tiny.images(64)
+    lit = torch.zeros_like(images)
+    lit[..., :4] = 255  # on the left
+
+    def mirrored(**changed: object) -> float:
+        training = Training(tiny.recipe("stylegan2", batch=64, images=640, **changed), lit, CPU)
+        shown = []
+        for step in range(10):
+            training.step = step
+            shown.append(training._real()[:, 0, 0, -1] > 0)
+        return float(torch.cat(shown).float().mean())
+
+    assert abs(mirrored() - 0.5) < 4 * math.sqrt(0.25 / 640)
+    assert mirrored(mirror=False) == 0
+
+
+def test_lazy_regularisation_corrects_rate_and_decays():
+    network = nn.Linear(1, 1)
+    recipe = tiny.recipe("stylegan2", learning_rate=0.002)
+    (group,) = _adam(network, recipe, 16).param_groups
+    assert group["lr"] == pytest.approx(0.002 * 16 / 17)
+    assert group["betas"] == (0.0, pytest.approx(0.99 ** (16 / 17)))
+    (group,) = _adam(network, recipe, 0).param_groups
+    assert (group["lr"], group["betas"]) == (0.002, (0.0, 0.99))
+
+
+def test_regularisers_take_their_turns():
+    training = Training(tiny.recipe("stylegan2", r1_every=3, path_every=2), tiny.images(), CPU)
+    told = losses_of(training, 7)
+    assert ["r1" in one for one in told] == [True, False, False, True, False, False, True]
+    assert ["path_penalty" in one for one in told] == [True, False, True, False, True, False, True]
+
+
+def test_the_running_average_follows_with_its_half_life():
+    training = Training(tiny.recipe("stylegan2", average_kimg=0.1, average_ramp=0.5), tiny.images(), CPU)
+    training.step = 10  # 40 images seen: the ramp says 20
+    assert training._decay() == pytest.approx(0.5 ** (4 / 20))
+    training.step = 1000  # the recipe says 100
+    assert training._decay() == pytest.approx(0.5 ** (4 / 100))
+
+
+def test_the_discriminator_learns_to_tell_and_the_generator_to_pass():
+    images = tiny.images()
+    training = Training(tiny.recipe("stylegan2", path_weight=0.0), images, CPU)
+    before = [parameter.clone() for parameter in training.generator.parameters()]
+    real = training._real()
+    for _ in range(60):
+        told = training._discriminator_learns(real)
+    assert told["real_logit"] > told["fake_logit"] + 0.5
+    assert all(torch.equal(a, b) for a, b in zip(before, training.generator.parameters(), strict=True))
+    first = float(training._generator_learns()["generator_loss"])
+    for _ in range(20):
+        last = float(training._generator_learns()["generator_loss"])
+    assert last < first
+
+
+def test_a_run_refuses_another_recipe_other_pictures_and_a_folder_of_something_else(tmp_path):
+    recipe, read = tiny.recipe("stylegan2", images=8), pictures(tiny.images())
+    runs.train(recipe, read, tmp_path / "run", CPU)
+    with pytest.raises(SetupError, match="another recipe"):
+        runs.train(tiny.recipe("stylegan2", images=8, seed=1), read, tmp_path / "run", CPU)
+    with pytest.raises(SetupError, match="other pictures"):
+        runs.train(recipe, Pictures(read.images, "tiny", "", "1" * 64), tmp_path / "run", CPU)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    with pytest.raises(SetupError, match="not empty"):
+        runs.train(recipe, read, tmp_path / "mine", CPU)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_finished_run_trains_no_more_and_keeps_its_metrics(tmp_path):
+    recipe, read = tiny.recipe("stylegan2", images=24), pictures(tiny.images())
+    first = runs.train(recipe, read, tmp_path / "run", CPU)
+    told = (tmp_path / "run" / runs.METRICS).read_bytes()
+    again = runs.train(recipe, read, tmp_path / "run", CPU)
+    assert (first.steps_now, again.steps_now) == (6, 0)
+    assert (tmp_path / "run" / runs.METRICS).read_bytes() == told
+    assert len(list((tmp_path / "run" / runs.CHECKPOINTS).iterdir())) <= runs.KEPT
+
+
+def test_a_judge_is_asked_at_the_start_and_at_each_snapshot(tmp_path):
+    recipe, read = tiny.recipe("alis", images=48), pictures(tiny.images())
+    runs.train(recipe, read, tmp_path / "run", CPU, judge=lambda _: {"fd": 1.5}, snapshots=3)
+    noted = [line for line in runs.metrics(tmp_path / "run") if "images" in line]
+    assert noted == [{"step": step, "images": 4 * step, "fd": 1.5} for step in (0, 4, 8, 12)]
+
+
+def test_a_training_that_falls_apart_stops_and_says_where(tmp_path):
+    recipe = tiny.recipe("stylegan2", learning_rate=1e12)
+    with pytest.raises(SetupError, match="fell apart at step"):
+        runs.train(recipe, pictures(tiny.images()), tmp_path / "run", CPU)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
+    recipe, read = tiny.recipe("stylegan2", images=16), pictures(tiny.images())
+    run = tmp_path / "run"
+    runs.train(recipe, read, run, CPU, judge=lambda _: {"fd": 0.0}, snapshots=2)
+    before, last = sorted((run / runs.CHECKPOINTS).iterdir())
+    whole = tensors_of(run)
+    (last / runs.TENSORS).write_bytes(whole[: len(whole) // 2])
+    for use in (lambda: runs.open_last(run, CPU), lambda: runs.train(recipe, read, run, CPU)):
+        with pytest.raises(SetupError, match=last.name):
+            use()
+    for path in last.iterdir():
+        path.unlink()
+    last.rmdir()
+    assert runs.open_last(run, CPU).images == int(before.name) * recipe.batch
+    runs.train(recipe, read, run, CPU, judge=lambda _: {"fd": 0.0}, snapshots=2)
+    assert tensors_of(run) == whole
+
+
+def test_what_is_opened_is_the_running_average(tmp_path):
+    recipe, read = tiny.recipe("alis", images=32), pictures(tiny.images())
+    runs.train(recipe, read, tmp_path / "run", CPU)
+    opened = runs.open_last(tmp_path / "run", CPU).generator
+    training = Training(recipe, read.images, CPU)
+    losses_of(training, 8)
+    for ours, theirs in zip(opened.state_dict().values(), training.average.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
