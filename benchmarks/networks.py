@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.recipes import Recipe
+from manifests.errors import MisuseError
 from models import alis, counter_random, stylegan2
 from models.counter_random import Kind
 
@@ -19,34 +20,42 @@ Generator = stylegan2.Generator | alis.Generator
 
 
 def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
-    """Generator and discriminator with the initial weights of the recipe's seed, on the CPU."""
-    common = {
-        "resolution": recipe.resolution,
-        "z_dim": recipe.z_dim,
-        "w_dim": recipe.w_dim,
-        "channel_base": recipe.channel_base,
-        "channel_max": recipe.channel_max,
-        "mapping_layers": recipe.mapping_layers,
-    }
+    """Generator and discriminator with the initial weights of the recipe's seed, on the CPU.
+
+    Raises MisuseError for sizes that do not fit each other.
+    """
     with torch.random.fork_rng(devices=[]):  # what else is random in this process stays as it was
         torch.manual_seed(recipe.seed)
-        generator: Generator
-        if recipe.model == "alis":
-            generator = alis.Generator(
-                alis.Sizes(
-                    **common,
-                    patches=recipe.patches,
-                    input_resolution=recipe.input_resolution,
-                    anchor_distance=recipe.anchor_distance,
-                    normalisation=recipe.normalisation,
-                )
+        try:
+            generator = _generator(recipe)
+            discriminator = stylegan2.Discriminator(
+                recipe.resolution, recipe.channel_base, recipe.channel_max, recipe.deviation_group
             )
-        else:
-            generator = stylegan2.Generator(stylegan2.Sizes(**common))
-        discriminator = stylegan2.Discriminator(
-            recipe.resolution, recipe.channel_base, recipe.channel_max, recipe.deviation_group
-        )
+        except ValueError as error:
+            raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
     return generator, discriminator
+
+
+def _generator(recipe: Recipe) -> Generator:
+    plain = stylegan2.Sizes(
+        resolution=recipe.resolution,
+        z_dim=recipe.z_dim,
+        w_dim=recipe.w_dim,
+        channel_base=recipe.channel_base,
+        channel_max=recipe.channel_max,
+        mapping_layers=recipe.mapping_layers,
+    )
+    if recipe.model == "stylegan2":
+        return stylegan2.Generator(plain)
+    return alis.Generator(
+        alis.Sizes(
+            **vars(plain),
+            patches=recipe.patches,
+            input_resolution=recipe.input_resolution,
+            anchor_distance=recipe.anchor_distance,
+            normalisation=recipe.normalisation,
+        )
+    )
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,9 @@ def train(
     written among the metrics. `progress` gets images shown and images in all. Raises SetupError where the folder
     holds something else, and when a loss is no number.
     """
+    training = Training(recipe, pictures.images, device)
     claim(recipe, pictures, run)
     with locked(run, "train"):
-        training = Training(recipe, pictures.images, device)
         seconds = _resume(training, run)
         writer = _Metrics(run / METRICS, training.step)
         measured = {recipe.steps * part // snapshots for part in range(snapshots + 1)} if judge and snapshots else set()

@@ -6,15 +6,18 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json, Subset, Workers
-from lhq_toolkit.commands.train import Budget
+from lhq_toolkit.commands.train import Budget, Seed, Settings
 from manifests.errors import MisuseError, SetupError
+
+if TYPE_CHECKING:
+    from benchmarks.recipes import Recipe
 
 
 def benchmark(
@@ -30,6 +33,8 @@ def benchmark(
     ] = 64,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Per photo, where a dataset is exported.")] = 1,
     subset: Subset = "curated",
+    seed: Seed = 0,
+    set_: Settings = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="Where runs go.", show_default="out/benchmark/NAME")
     ] = None,
@@ -52,18 +57,18 @@ def benchmark(
     place = out or Path("out/benchmark") / dataset
     source = _source(dataset, data)
     chosen = prepare(device, threads)
-    from benchmarks import leaderboard, recipes
+    from benchmarks import leaderboard
 
     wanted = [name.strip() for name in models.split(",") if name.strip()]
     for name in wanted:
-        recipes.preset(name, dataset, budget, resolution)  # says at once what does not exist
+        _recipe(name, dataset, budget, resolution, seed, set_)  # says at once what does not exist
     if not wanted:
         raise MisuseError(f"--models {models}: name one at least")
     pictures = pipeline.pictures(source, place, pipeline.Cut(resolution, crops, subset, workers), __version__)
     table = board or Path("leaderboards") / f"{dataset}.csv"
     rows = []
     for name in wanted:
-        recipe = recipes.preset(name, dataset, budget, pictures.resolution)
+        recipe = _recipe(name, dataset, budget, pictures.resolution, seed, set_)
         rows.append(pipeline.one(recipe, pictures, place, chosen, cache_folder(), __version__))
         leaderboard.add(table, rows[-1])
     if json_:
@@ -72,6 +77,13 @@ def benchmark(
         print(show.leaderboard(leaderboard.latest(leaderboard.read(table))))
         print(f"{table}; runs in {place}")
     return 0
+
+
+def _recipe(model: str, dataset: str, budget: str, resolution: int, seed: int, settings: list[str] | None) -> Recipe:
+    from benchmarks import recipes
+
+    recipe = recipes.preset(model, dataset, budget, resolution)
+    return recipes.with_settings(dataclasses.replace(recipe, seed=seed), settings or [])
 
 
 def _source(name: str, data: Path | None) -> Path:

@@ -18,6 +18,10 @@ Budget = Annotated[
     str,
     typer.Option("--budget", help="smoke: minutes on 2 CPU cores; small: minutes on one GPU; paper: the paper's."),
 ]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random in a training.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A number of the recipe; repeatable.")
+]
 
 
 def train(
@@ -25,10 +29,8 @@ def train(
     data: Data,
     run: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.")],
     budget: Budget = "smoke",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random in the training.")] = 0,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A number of the recipe; repeatable.")
-    ] = None,
+    seed: Seed = 0,
+    set_: Settings = None,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,

@@ -15,6 +15,11 @@ from models import features
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch):
+    monkeypatch.setattr(measure, "SPEED_SECONDS", 0.1)
+
+
 @pytest.fixture
 def alis():
     return networks.build(tiny.recipe("alis"))[0].eval()

@@ -1,0 +1,164 @@
+"""The road from pictures to a table, with the commands that a user types."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from models import features
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return tiny.write(tmp_path_factory.mktemp("benchmark") / "data", tiny.images(resolution=16))
+
+
+@pytest.fixture(scope="module")
+def run(data, lhq) -> Path:
+    """An ALIS of 16x16 that has seen 32 pictures."""
+    folder = data.parent / "run"
+    settings = ["--set", "images=32", "--set", "batch=8", "--threads", 1]
+    trained = lhq("train", "alis", data, "-o", folder, *tiny.OPTIONS, *settings, "--json")
+    assert trained.code == 0, trained.err
+    assert trained.json["images"] == 32
+    return folder
+
+
+def test_models_are_counted_as_published(lhq):
+    found = lhq("models", "--json").json
+    assert found["stylegan2"] == {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611}
+    assert found["alis"] == {"generator": 24_240_346, "discriminator": 24_001_089, "total": 48_241_435}
+    assert lhq("models", "--json", "--resolution", 64).json["alis"]["total"] < found["alis"]["total"]
+    assert "48,241,435" in lhq("models").out
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_and_its_row_goes_into_the_leaderboard(run, data, lhq, tmp_path):
+    board = tmp_path / "board.csv"
+    measured = lhq("evaluate", run, data, "--frames", 20, "--leaderboard", board, "--threads", 1, "--json")
+    assert measured.code == 0, measured.err
+    with board.open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["fd"]) == measured.json["fd"] > 0
+    assert row["fid"] == ""
+    assert row["features"] == features.small().label
+    shown = lhq("leaderboard", "show", board)
+    assert "alis" in shown.out
+    assert "no FID" in shown.out
+    assert lhq("leaderboard", "show", board, "--json").json[0]["infinity_fd"] == measured.json["infinity_fd"]
+
+
+@pytest.mark.slow
+def test_a_panorama_is_the_frames_of_its_seed_wherever_it_starts(run, lhq, tmp_path):
+    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
+    assert lhq("generate", run, "-o", whole, "--panorama", 5, "--start", -2, "--seed", 3).code == 0
+    assert lhq("generate", run, "-o", part, "--panorama", 2, "--start", 0, "--seed", 3).code == 0
+    with Image.open(whole) as wide, Image.open(part) as narrow:
+        assert wide.size == (5 * 16, 16)
+        assert narrow.size == (2 * 16, 16)
+        ours, theirs = (np.asarray(image, dtype=int) for image in (wide.crop((32, 0, 64, 16)), narrow))
+    assert np.abs(ours - theirs).max() <= 1
+    assert ours.std() > 1
+
+
+@pytest.mark.slow
+def test_frames_are_written_and_never_over_others(run, lhq, tmp_path):
+    assert lhq("generate", run, "-o", tmp_path / "frames", "--frames", 3).code == 0
+    files = sorted((tmp_path / "frames").iterdir())
+    assert [file.name for file in files] == ["0-00000.png", "0-00001.png", "0-00002.png"]
+    before = [file.read_bytes() for file in files]
+    again = lhq("generate", run, "-o", tmp_path / "frames", "--frames", 3)
+    assert again.code == 2
+    assert "exists" in again.err
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.slow
+def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path, monkeypatch):
+    (tmp_path / "some").mkdir()
+    for path in sorted(painted.glob("*.jpg"))[:20]:
+        (tmp_path / "some" / path.name).write_bytes(path.read_bytes())
+    dataset, board = tmp_path / "d", tmp_path / "board.csv"
+    assert lhq("crawl", dataset, "--source", "folder", "--path", tmp_path / "some", "--workers", 0).code == 0
+    assert lhq("filter", dataset, "--tags", "--workers", 0).code == 0
+    command = ["benchmark", "--dataset", "tiny", "--data", dataset, "--resolution", 16, "--crops", 2, "--workers", 0]
+    command += ["-o", tmp_path / "out", "--leaderboard", board, "--threads", 1, *tiny.OPTIONS]
+    command += ["--set", "images=16", "--set", "batch=8", "--json"]
+    first = lhq(*command)
+    assert first.code == 0, first.err
+    assert [row["model"] for row in first.json["rows"]] == ["stylegan2", "alis"]
+    assert {row["dataset"] for row in first.json["rows"]} == {"tiny"}
+    table = board.read_bytes()
+    again = lhq(*command)
+    assert again.json == first.json
+    assert board.read_bytes() == table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["train", "gan", "{data}", "-o", "{new}"], 2, "stylegan2, alis"),
+        (["train", "alis", "{data}", "-o", "{new}", "--budget", "huge"], 2, "smoke, small, paper"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "lr=1"], 2, "learning_rate"),
+        (["train", "alis", "{new}", "-o", "{new}"], 1, "does not exist"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "patches=3"], 2, "patches"),
+        (["evaluate", "{new}", "{data}"], 1, "lhq train"),
+        (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
+        (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
+        (["generate", "{run}", "-o", "{new}", "--frames", "2", "--start", "1"], 2, "--start"),
+        (["models", "--resolution", "100"], 2, "power of two"),
+        (["leaderboard", "show", "{new}"], 1, "lhq benchmark"),
+        (["benchmark", "--dataset", "tower"], 2, "LHQ_DATA"),
+        (["benchmark", "--dataset", "tower", "--data", "{new}"], 1, "does not exist"),
+        (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", "gan"], 2, "stylegan2, alis"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, tmp_path, arguments, code, says):
+    places = {"run": str(run), "data": str(data), "new": str(tmp_path / "new")}
+    ran = lhq(*[argument.format(**places) for argument in arguments], env={"LHQ_DATA": ""})
+    assert ran.code == code, ran.err
+    assert says in ran.err
+    assert ran.err.count("\n") <= 4
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_is_not_the_inception_is_refused_unopened(run, data, lhq, tmp_path):
+    (tmp_path / features.INCEPTION_FILE).write_bytes(b"a pickle would be opened here")
+    ran = lhq("evaluate", run, data, "--frames", 20, env={"LHQ_CACHE": str(tmp_path)})
+    assert ran.code == 1
+    assert features.INCEPTION_SHA256[:12] in ran.err
+
+
+def test_trainer_and_models_import_where_ray_clean_fid_and_flickrapi_are_absent():
+    code = """
+import importlib, pkgutil, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("ray", "cleanfid", "flickrapi"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import models, benchmarks
+for package in (models, benchmarks):
+    for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if not found.ispkg:
+            importlib.import_module(found.name)
+            print(found.name)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert {"benchmarks.training", "benchmarks.runs", "models.alis", "models.features"} <= set(ran.stdout.split())
+
+
+def test_a_training_says_how_far_it_came_in_its_metrics(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "generator_loss" in line] == [1, 2, 3, 4]
+    assert [line["images"] for line in lines if "infinity_fd" in line] == [0, 16, 32]
