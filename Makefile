@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test test-fast test-long check format clean
+.PHONY: help setup demo benchmark convergence test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup      install everything into .venv"
 	@echo "make demo       the whole road on sample photographs and painted scenes, into out/demo"
+	@echo "make benchmark  DATASET=NAME [DATA=PATH] [BUDGET=smoke|small|paper] [MODELS=a,b]: train, measure, rank"
 	@echo "make test       formatting, types, import rules and all tests but the long ones"
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
+	@echo "make convergence  train both models at 32x32 and record how near they come (10 minutes)"
 	@echo "make clean      remove .venv, caches and out/demo"
 
 setup: $(INSTALLED)
@@ -26,6 +28,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup
 	@$(BIN)/python -m lhq_toolkit.demo
+
+benchmark: setup
+	@test -n "$(DATASET)" || { echo "which data? make benchmark DATASET=NAME [DATA=PATH] [BUDGET=...] [MODELS=...]"; exit 2; }
+	@$(BIN)/lhq benchmark --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(if $(BUDGET),--budget "$(BUDGET)") $(if $(MODELS),--models "$(MODELS)")
+
+convergence: setup
+	@$(BIN)/python -m lhq_toolkit.convergence
 
 check: setup
 	$(BIN)/ruff format --check .

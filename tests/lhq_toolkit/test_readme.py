@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from PIL import Image
 
+from benchmarks import leaderboard
 from lhq_toolkit import demo
 from manifests.tags import BLACKLIST, read_list
 
@@ -54,6 +55,20 @@ def test_the_four_commands_curate_a_folder_of_pictures(curated):
 
 
 @pytest.mark.slow
+def test_the_commands_of_the_benchmark_end_with_a_row_each_and_a_panorama(curated, lhq):
+    quick = ["--set", "images=32", "--set", "channel_base=128", "--set", "channel_max=8", "--threads", "1"]
+    for text in ("lhq benchmark", "lhq train "):
+        for line in block_with(text).strip().splitlines():
+            command = shlex.split(line)[1:]
+            more = quick if command[0] in ("benchmark", "train") else []
+            ran = lhq(*command, *more, *(["--workers", "0"] if command[0] == "export" else []), cwd=curated)
+            assert ran.code == 0, ran.err
+    assert [row.model for row in leaderboard.read(curated / "leaderboards" / "NAME.csv")] == ["stylegan2", "alis"]
+    with Image.open(curated / "panorama.png") as panorama:
+        assert panorama.size == (8 * 64, 64)
+
+
+@pytest.mark.slow
 def test_the_queries_answer_without_our_code(curated, lhq):
     assert lhq("manifest", "DATASET", "-o", "all.parquet", cwd=curated).code == 0
     queries = [line.split(";")[0] for line in block_with("SELECT").splitlines() if line.startswith("SELECT")]
@@ -69,7 +84,8 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
     root = Path(__file__).parents[2]
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
         assert link.startswith("https://") or (root / link).exists(), link
-    helps = {command: lhq(command, "--help").out for command in ("crawl", "filter", "export", "manifest", "status")}
+    commands = ("crawl", "filter", "export", "manifest", "status", "train", "evaluate", "generate", "benchmark")
+    helps = {command: lhq(command, "--help").out for command in commands}
     every = "\n".join(helps.values())
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
         assert option in every, option
@@ -89,13 +105,18 @@ def test_the_numbers_the_readme_names_are_those_of_the_code():
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_an_export_and_a_contact_sheet(tmp_path, capfd, monkeypatch):
+def test_the_demo_ends_with_a_contact_sheet_two_rows_and_a_panorama(tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert demo.main(tmp_path / "demo", scenes=40) == 0
+    quick = ["images=32", "channel_base=128", "channel_max=8"]
+    assert demo.main(tmp_path / "demo", scenes=40, settings=quick) == 0
     said = capfd.readouterr().out
     assert "invariance" in said
     assert "rejected" in said
     with Image.open(tmp_path / "demo" / "contact_sheet.png") as sheet:
         assert sheet.width > 1000
         assert len(sheet.convert("RGB").getcolors(2**24) or []) > 1000, "an empty sheet"
-    assert len(list((tmp_path / "demo" / "export" / "images").iterdir())) > 10
+    assert len(list((tmp_path / "demo" / "pictures-64" / "images").iterdir())) > 60
+    assert [row.model for row in leaderboard.read(tmp_path / "demo" / "leaderboard.csv")] == ["stylegan2", "alis"]
+    with Image.open(tmp_path / "demo" / "panorama.png") as panorama:
+        assert panorama.size == (8 * 64, 64)
+        assert len(panorama.convert("RGB").getcolors(2**16) or []) > 500, "an empty panorama"
