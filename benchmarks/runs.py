@@ -11,6 +11,8 @@ import itertools
 import json
 import math
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,8 +64,8 @@ def train(
     """Train in `run` until the recipe's end, from the last checkpoint if there is one.
 
     `judge` measures the averaged generator at the start and at `snapshots` evenly spaced checkpoints; what it says is
-    written among the metrics. `progress` gets images shown and images in all. Raises SetupError where the folder
-    holds something else, and when a loss is no number.
+    written among the metrics. `progress` gets images shown and images in all. Ctrl-C saves a checkpoint, then raises
+    KeyboardInterrupt. Raises SetupError where the folder holds something else, and when a loss is no number.
     """
     training = Training(recipe, pictures.images, device)
     claim(recipe, pictures, run)
@@ -77,24 +79,30 @@ def train(
             return seconds + time.perf_counter() - started
 
         def stop_here() -> None:
+            nonlocal started
             writer.flush()
+            stopped = time.perf_counter()
             if judge is not None and training.step in measured:
                 writer.note(training.step, {"images": training.images_seen, **judge(training.average)})
+            started += time.perf_counter() - stopped  # measuring is not training
             _save(training, run, elapsed())
 
         if training.step == 0:
             stop_here()
         saved = time.perf_counter()
-        while training.step < recipe.steps:
-            told = training.advance()
-            writer.add(training.step, told)
-            if progress is not None:
-                progress(training.images_seen, recipe.steps * recipe.batch)
-            due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
-            if due or training.step in measured or training.step == recipe.steps:
-                stop_here()
-                saved = time.perf_counter()
-            faults.point("train.step")
+        with _Interruption() as interruption:
+            while training.step < recipe.steps:
+                told = training.advance()
+                writer.add(training.step, told)
+                if progress is not None:
+                    progress(training.images_seen, recipe.steps * recipe.batch)
+                due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
+                if due or training.step in measured or training.step == recipe.steps or interruption.asked:
+                    stop_here()
+                    saved = time.perf_counter()
+                if interruption.asked:
+                    raise KeyboardInterrupt
+                faults.point("train.step")
         return Trained(training.images_seen, training.step - first, elapsed())
 
 
@@ -236,6 +244,28 @@ def _save(training: Training, run: Path, seconds: float) -> None:
 def device_name(device: torch.device) -> str:
     """`cpu`, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+class _Interruption:
+    """Lets the step that is being made end, so that it can be saved; a second Ctrl-C (or SIGTERM) ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interruption:
+        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+            self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class _Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,12 @@ Threads = Annotated[
 
 
 def prepare(device: DeviceName, threads: int | None) -> torch.device:
-    """Fix the threads and the allocator of this process; returns the device. Before anything large is made."""
+    """Fix the threads and the allocator of this process; returns the device. Before PyTorch is imported.
+
+    Threads that wait sleep, because spinning ones starve each other where the cores are shared. Arithmetic is
+    float32 in full, on a GPU too.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from models.allocator import keep_memory
     from pipelines.engine import threads as pool
 
@@ -39,12 +45,11 @@ def prepare(device: DeviceName, threads: int | None) -> torch.device:
     pool.fix(threads or pool.cores())
     if device is DeviceName.CUDA and not torch.cuda.is_available():
         raise MisuseError("--device cuda: PyTorch finds no GPU here; leave it out to compute on the CPU")
+    torch.backends.cudnn.allow_tf32 = False
     use_gpu = device is not DeviceName.CPU and torch.cuda.is_available()
     return torch.device("cuda" if use_gpu else "cpu")
 
 
 def cache_folder() -> Path:
     """Where files of weights lie: LHQ_CACHE, else ~/.cache/lhq."""
-    import os
-
     return Path(os.environ.get("LHQ_CACHE") or Path.home() / ".cache" / "lhq")

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 import tiny
@@ -71,6 +72,23 @@ def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
     after = [line for line in whole if line["step"] > 35 and "generator_loss" in line]
     assert len(after) >= 20
     assert tensors_of(tmp_path / "whole") == tensors_of(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
+def test_an_interrupted_run_saves_where_it_is(tmp_path, number):
+    data = tiny.write(tmp_path / "data", tiny.images(resolution=32))
+    settings = [*tiny.OPTIONS, "--set", "images=1000000", "--set", "batch=4", "--threads", "1"]
+    process = subprocess.Popen(
+        lhq_command("train", "stylegan2", data, "-o", tmp_path / "run", *settings), stderr=subprocess.PIPE, text=True
+    )
+    while len(runs.metrics(tmp_path / "run")) < 10 and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(number)
+    assert process.wait(60) == 130
+    assert "interrupted" in process.stderr.read()
+    (*_, last) = sorted((tmp_path / "run" / runs.CHECKPOINTS).iterdir())
+    assert int(last.name) == runs.metrics(tmp_path / "run")[-1]["step"] >= 10
 
 
 def tensors_of(run) -> bytes:
