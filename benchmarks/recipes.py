@@ -104,7 +104,7 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
         raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
     settings: dict[str, Any] = {}
     if budget == "smoke":
-        settings = {"images": 5_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 32}
+        settings = {"images": 4_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 32}
         settings |= {"average_kimg": 1.0, "r1_weight": 2.0, "patches": 4, "input_resolution": 4}
     elif budget == "small":
         settings = {"images": 400_000, "batch": 32, "channel_base": 8192, "average_kimg": 10.0, "r1_weight": 1.0}
