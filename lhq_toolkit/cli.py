@@ -27,6 +27,7 @@ from lhq_toolkit.commands import (
     models_,
     status,
     train,
+    weights,
 )
 from manifests.errors import LhqError, MisuseError
 
@@ -51,6 +52,7 @@ app.command("generate")(generate.generate)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(weights.app, name="weights")
 
 
 def _version(wanted: bool) -> None:

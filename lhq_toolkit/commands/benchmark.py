@@ -52,7 +52,8 @@ def benchmark(
     """
     from lhq_toolkit import benchmark as pipeline
     from lhq_toolkit import show
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     place = out or Path("out/benchmark") / dataset
     source = _source(dataset, data)

@@ -36,7 +36,8 @@ def evaluate(
     on the features of a small fixed network.
     """
     from lhq_toolkit import benchmark, show
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     chosen = prepare(device, threads)
     from benchmarks import leaderboard, pictures, recipes

@@ -41,7 +41,8 @@ def train(
     at some checkpoints, the distance to the pictures.
     """
     from lhq_toolkit import benchmark
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     chosen = prepare(device, threads)
     from benchmarks import pictures, recipes
