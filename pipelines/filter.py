@@ -58,6 +58,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _asked_for(dataset, request)
+    for step in recipe.steps:
+        make_stage(step.stage, step.settings).weights_hash()  # SetupError before anything is measured, not between
     funnel = Funnel(dataset)
     measured: dict[str, Measured] = {}
     for step in recipe.steps:

@@ -76,6 +76,7 @@ class Stage(ABC, Generic[S]):
     min_side: ClassVar[int | None] = None
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
+    fit_unit: ClassVar[str] = "networks"  # what `fit` counts
     resources: ClassVar[Resources] = Resources()
 
     def __init__(self, settings: S) -> None:
@@ -86,7 +87,7 @@ class Stage(ABC, Generic[S]):
         return None
 
     def fit(self, images: FitInput, progress: Callable[[int, int], None]) -> Mapping[str, bytes]:
-        """Learn from the set; returns the artefact's files by name. Calls `progress(networks done, of how many)`."""
+        """Learn from the set; returns the artefact's files by name. Calls `progress(done, of how many)`."""
         raise NotImplementedError(f"{self.name} is not a fitted stage")
 
     def setup(self, artefact: Path | None) -> None:

@@ -14,9 +14,18 @@ import pytest
 from comparing import assert_equal_datasets
 from running import kill_after, run_until_killed
 
-FILTER = ("--tags", "--resolution", "--invariance", "--set", "resolution.min_side=90", "--set", "invariance.folds=2")
+FILTER = ("--tags", "--resolution", "--likelihood", "--invariance")
+SETTINGS = ("resolution.min_side=90", "likelihood.features=small", "invariance.folds=2")
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
-FILTER_POINTS = ("part.write.inside", "fit.inside", "fit.before_store", "measure.returned", "recipe.before_replace:2")
+FILTER_POINTS = (
+    "part.write.inside",
+    "fit.inside",  # of likelihood
+    "fit.inside:6",  # of invariance, which is reached after five batches of photos
+    "fit.before_store",
+    "fit.before_store:2",
+    "measure.returned",
+    "recipe.before_replace:2",
+)
 IN_PROCESS, TWO_WORKERS = ("--workers", "0"), ("--workers", "2")
 
 
@@ -36,7 +45,7 @@ class Unbroken:
         return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
-        return ["filter", dataset, *FILTER, *mode]
+        return ["filter", dataset, *FILTER, *(part for one in SETTINGS for part in ("--set", one)), *mode]
 
 
 @pytest.fixture(scope="module")
