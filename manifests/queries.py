@@ -18,7 +18,7 @@ def fold_query(text: str) -> str:
 
 
 def read_queries(path: Path = QUERIES) -> tuple[str, ...]:
-    """The queries of a file in its order: one a line, spaces made single; blank lines and lines from `#` on are skipped.
+    """The queries of a file in its order: one a line, spaces made single; blank lines and `#` lines are skipped.
 
     Raises SetupError, naming file and line, for a file that cannot be read or holds no query, a query that is too
     long or has characters no one types, or one that stands twice (but for case and spaces).
