@@ -28,7 +28,7 @@ from manifests.store import ImageStore, Placing
 from manifests.tables import latest
 from pipelines.engine.pool import Batch, Pool, for_a_while
 from pipelines.engine.progress import Progress
-from pipelines.sources.base import Fetcher, Found, Source, StoredFile
+from pipelines.sources.base import Fetcher, Found, Share, Source, StoredFile, Wanted
 
 FETCH_BATCH = 256  # images placed and synced together at most
 FETCH_SECONDS = 1.0  # or what a worker fetches in this time
@@ -76,6 +76,19 @@ def _stored(files: pa.Table, source: Source) -> Mapping[str, StoredFile]:
     return {row["photo_id"]: StoredFile(row["sha256"], row["bytes"]) for row in mine.to_pylist()}
 
 
+class _Nothing:
+    """The listing of a source that was never read."""
+
+    def cursor(self, task: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def is_done(self, task: str) -> bool:  # noqa: ARG002
+        return False
+
+    def photos(self, columns: Sequence[str]) -> pa.Table:
+        return schema.PHOTOS.empty_table().select(columns)
+
+
 class _Discovery:
     """Writes what a source lists: new or changed photos, and sightings not yet known."""
 
@@ -95,12 +108,12 @@ class _Discovery:
         """Everything the source has, written; returns (photo_id, image_url) of each photo, in order."""
         listed: dict[str, str | None] = {}
         with Progress(f"{self._source.name}: list", None) as progress:
-            for page in self._source.pages():
-                for found in page:
+            for page in self._source.pages(_Nothing()):
+                for found in page.found:
                     listed.setdefault(found.photo.photo_id, found.photo.image_url)
                     result.new += self._add(found)
                 self._commit_when_due()
-                progress.advance(len(page))
+                progress.advance(len(page.found))
             self._commit()
         result.found += len(listed)
         return list(listed.items())
@@ -113,7 +126,7 @@ class _Discovery:
         if now != before:
             self._photos.append(photo)
         sighting = (photo.photo_id, found.query)
-        if sighting not in self._sighted:
+        if found.query is not None and sighting not in self._sighted:
             self._sighted.add(sighting)
             self._sightings.append(Sighting(photo.photo_id, photo.source, found.query, found.rank, photo.seen_at))
         return before is None
@@ -239,7 +252,7 @@ class FetchWorker:
     def _one(self, placing: Placing, photo_id: str, image_url: str | None) -> File:
         now = datetime.now(UTC)
         try:
-            fetched = self.fetcher.fetch(photo_id, image_url)
+            fetched = self.fetcher.open(Share()).fetch(Wanted(photo_id, image_url))
             header = probe(fetched.data)
         except TransientError as error:
             return File(photo_id, now, schema.FAILED, error=str(error))

@@ -28,7 +28,7 @@ from manifests.errors import InputError, SetupError, TransientError
 from manifests.records import Photo
 from pipelines import crawl
 from pipelines.engine.pool import InProcess
-from pipelines.sources.base import Fetched, Fetcher, Found, StoredFile
+from pipelines.sources.base import Fetched, Fetcher, Found, Listing, Page, Share, Source, Wanted
 
 pytestmark = pytest.mark.slow  # each runs the program several times
 
@@ -348,25 +348,20 @@ def test_an_option_of_a_source_that_is_not_named_is_misuse(lhq, tmp_path, named,
 
 
 @dataclass(frozen=True)
-class Listed:
+class Listed(Source):
     """A source of photos that never change, with a fetcher of the test's own."""
 
     ids: Sequence[str]
     fetch: Fetcher
     queries: Sequence[str] = ("all",)
     name: str = "trial"
+    lists_anew: bool = True
 
-    def check(self, stored: Mapping[str, StoredFile]) -> None:
-        pass
-
-    def pages(self) -> Iterator[Sequence[Found]]:
+    def pages(self, listing: Listing) -> Iterator[Page]:
         now = datetime.now(UTC)
         for query in self.queries:
             photos = [Photo(f"{self.name}:{one}", self.name, one, now) for one in self.ids]
-            yield [Found(photo, query, rank) for rank, photo in enumerate(photos)]
-
-    def notes(self) -> Sequence[str]:
-        return []
+            yield Page([Found(photo, query, rank) for rank, photo in enumerate(photos)])
 
     def fetcher(self) -> Fetcher:
         return self.fetch
@@ -380,9 +375,13 @@ class Fetching:
     """Fetches one picture; what `trouble` returns for a photo id is raised instead."""
 
     trouble: Callable[[str], Exception | None]
+    parallel: int = 1
 
-    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:
-        if (error := self.trouble(photo_id)) is not None:
+    def open(self, share: Share) -> Fetching:
+        return self
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        if (error := self.trouble(wanted.photo_id)) is not None:
             raise error
         return Fetched(PICTURE)
 
