@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.errors import InputError, TransientError
+from manifests.probe import Header
 from manifests.records import Photo
+from pipelines.engine.share import Share
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Bytes of one photo as received."""
+    """Bytes of one photo as received; `header` where they were probed already."""
 
     data: bytes
     http_status: int | None = None
+    header: Header | None = None
 
 
 class UnavailableError(TransientError):
@@ -99,18 +102,6 @@ class RefusedError(InputError):
 
 class HostDownError(UnavailableError):
     """A host that failed too often in a row: the photo was not tried, gets no row, and is left for the next run."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which of how many workers this is: each keeps to its share of every limit.
-
-    `again`: the worker replaces one that died, so a limit counts as used up at the start.
-    """
-
-    index: int = 0
-    count: int = 1
-    again: bool = False
 
 
 class Fetching(Protocol):
