@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import typer
 
 from lhq_toolkit import __version__
-from lhq_toolkit.commands import crawl, export, filter_, manifest, status
+from lhq_toolkit.commands import crawl, export, filter_, manifest, remove, status
 from manifests.errors import LhqError, MisuseError
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
@@ -33,6 +33,7 @@ app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("export")(export.export)
+app.command("remove")(remove.remove)
 
 
 def _version(wanted: bool) -> None:
