@@ -57,7 +57,7 @@ def crawl(
     sources = [_make(name, options, dataset) for name in dict.fromkeys(source)]
     opened = Dataset.open_or_create(dataset, __version__)
     with open_pool(workers, ray_address) as pool:
-        crawled = pipeline.run(opened, sources, pool, retry_failed=retry_failed)
+        crawled = pipeline.run(opened, sources, pool, pipeline.Wish(retry_failed=retry_failed))
     print(json.dumps(_as_json(crawled)) if json_ else _as_text(crawled, dataset))
     if crawled.failed:
         print(

@@ -19,6 +19,7 @@ from manifests.recipes import Recipe
 from pipelines.engine.measure import read_image
 from pipelines.engine.pool import Batch, Pool, for_a_while
 from pipelines.engine.progress import Progress
+from pipelines.engine.share import Share
 from pipelines.export import picture, rights
 from pipelines.funnel import Funnel, walk
 
@@ -145,7 +146,7 @@ class ExportWorker:
     out: Path
     resolution: int
 
-    def setup(self) -> None:
+    def setup(self, share: Share) -> None:
         pass
 
     def run(self, items: Sequence[ExportItem]) -> Batch:

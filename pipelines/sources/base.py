@@ -115,7 +115,13 @@ class Fetching(Protocol):
 
 
 class Fetcher(Protocol):
-    """What workers fetch with. Picklable, holds no key and no open thing."""
+    """What workers fetch with. Picklable, holds no key and no open thing.
+
+    `most_workers`: how many can share its limits; None: any number.
+    """
+
+    @property
+    def most_workers(self) -> int | None: ...
 
     def open(self, share: Share) -> Fetching:
         """Called once per worker process, before the first fetch."""

@@ -19,8 +19,9 @@ from manifests.probe import MAX_BYTES
 from manifests.records import Photo
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
+from pipelines.engine.share import Share
 from pipelines.sources import metadata as metadata_file
-from pipelines.sources.base import Fetched, Found, Listing, Page, Share, Source, StoredFile, Wanted
+from pipelines.sources.base import Fetched, Found, Listing, Page, Source, StoredFile, Wanted
 
 EXTENSIONS = frozenset(
     [
@@ -149,6 +150,7 @@ class FolderFetcher:
     root: Path
     prefix: int
     parallel: int = 1
+    most_workers: int | None = None
 
     def open(self, share: Share) -> FolderFetcher:  # noqa: ARG002 (a disk is not shared out)
         return self

@@ -18,7 +18,8 @@ from PIL import Image
 
 from manifests.errors import InputError, MisuseError
 from manifests.records import Photo
-from pipelines.sources.base import Fetched, Found, Listing, Page, Share, Source, Wanted
+from pipelines.engine.share import Share
+from pipelines.sources.base import Fetched, Found, Listing, Page, Source, Wanted
 from pipelines.sources.painter import LICENSES, Scene, describe, paint
 
 PAGE = 256  # scenes
@@ -32,6 +33,7 @@ class Painter:
     """Paints the scene a photo_id names; the same id gives the same bytes in every process."""
 
     parallel: int = 1
+    most_workers: int | None = None
 
     def open(self, share: Share) -> Painter:  # noqa: ARG002 (nothing is shared out)
         return self

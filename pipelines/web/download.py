@@ -50,6 +50,11 @@ class WebFetcher:
     max_bytes: int = MAX_BYTES
     total_seconds: float = 60.0
 
+    @property
+    def most_workers(self) -> int:
+        """A worker has at least one connection, and one request in a rate's window."""
+        return min(self.connections, self.rate.count if self.rate else self.connections)
+
     def open(self, share: Share) -> Downloads:
         """This worker's part: with its share of the limits."""
         return Downloads(self, share)

@@ -26,9 +26,10 @@ from manifests import atomic, schema
 from manifests.dataset import Dataset
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.records import Photo
-from pipelines import crawl
+from pipelines import crawl, fetch
 from pipelines.engine.pool import InProcess
-from pipelines.sources.base import Fetched, Fetcher, Found, Listing, Page, Share, Source, Wanted
+from pipelines.engine.share import Share
+from pipelines.sources.base import Fetched, Fetcher, Found, Listing, Page, Source, Wanted
 
 pytestmark = pytest.mark.slow  # each runs the program several times
 
@@ -376,6 +377,7 @@ class Fetching:
 
     trouble: Callable[[str], Exception | None]
     parallel: int = 1
+    most_workers: int | None = None
 
     def open(self, share: Share) -> Fetching:
         return self
@@ -399,9 +401,9 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open_or_create(tmp_path / "d", "test")
 
 
-def run(dataset: Dataset, source: Listed, **options: bool) -> crawl.Crawled:
+def run(dataset: Dataset, source: Listed, **wish: bool) -> crawl.Crawled:
     with InProcess() as pool:
-        return crawl.run(dataset, [source], pool, **options)
+        return crawl.run(dataset, [source], pool, crawl.Wish(**wish))
 
 
 def states(dataset: Dataset) -> dict[str, int]:
@@ -421,7 +423,7 @@ def test_one_photo_of_two_queries_has_one_row_two_sightings_and_is_fetched_once(
 
 
 def test_so_many_passing_troubles_in_a_row_stop_the_run_with_failed_rows(dataset, monkeypatch):
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 64)
+    monkeypatch.setattr(fetch, "BATCH", 64)
     source = Listed(numbered(crawl.BROKEN_RUN + 200), Fetching(unreachable))
     with pytest.raises(SetupError, match="the host does not answer") as caught:
         run(dataset, source)
@@ -469,7 +471,7 @@ def test_attempts_run_out_and_the_photo_is_given_up_until_it_is_asked_for_again(
 
 def test_an_outage_stops_every_run_also_the_one_in_which_attempts_run_out(dataset, monkeypatch):
     monkeypatch.setattr(crawl, "BROKEN_RUN", 20)
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 8)
+    monkeypatch.setattr(fetch, "BATCH", 8)
     source = Listed(numbered(100), Fetching(unreachable))
     for _ in range(crawl.ATTEMPTS + 2):
         with pytest.raises(SetupError, match="the last 20 attempts all failed"):
@@ -479,7 +481,7 @@ def test_an_outage_stops_every_run_also_the_one_in_which_attempts_run_out(datase
 
 
 def test_a_bug_of_ours_stops_the_run_and_leaves_no_row_for_it(dataset, monkeypatch):
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 4)
+    monkeypatch.setattr(fetch, "BATCH", 4)
     ids = numbered(12)
     with pytest.raises(ZeroDivisionError):
         run(dataset, Listed(ids, Fetching(lambda one: ZeroDivisionError() if one.endswith(ids[9]) else None)))
