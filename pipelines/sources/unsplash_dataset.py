@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import tempfile
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from manifests.errors import InputError, MisuseError, SetupError
+from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from manifests.licenses import UNSPLASH, attribution
 from manifests.records import Photo
 from manifests.tags import normalise_tags
@@ -104,6 +105,7 @@ class UnsplashDataset(Source):
                 f"{path} holds no photos.tsv000 (or .csv000): give the release's folder or zip with --path"
             )
         self._skipped = Counter[str]()
+        self._stopped = threading.Event()
 
     def pages(self, listing: Listing) -> Iterator[Page]:
         """All photos, bucket by bucket; a bucket's cursor counts the rows read of it."""
@@ -127,6 +129,9 @@ class UnsplashDataset(Source):
     def fetcher(self) -> Fetcher:
         return self._fetcher
 
+    def stop(self) -> None:
+        self._stopped.set()
+
     def notes(self) -> Sequence[str]:
         lines = [] if self._keywords else ["the release holds no keywords.tsv000: its photos have no tags"]
         return [TERMS, *lines, *(f"{count:,} {what} left out" for what, count in sorted(self._skipped.items()))]
@@ -140,13 +145,22 @@ class UnsplashDataset(Source):
     def _divide(self, photos: Sequence[TextIO], keywords: Sequence[TextIO]) -> None:
         """Write the rows that count into the bucket of their photo."""
         into = [csv.writer(file) for file in photos]
-        for number, cells in enumerate(delimited.rows(self._photos, _PHOTOS, _PHOTOS[:2], self._skipped)):
+        for number, cells in enumerate(self._until_stopped(self._photos, _PHOTOS, self._skipped)):
             into[_bucket(cells[0], len(into))].writerow([number, *cells])
         into = [csv.writer(file) for file in keywords]
-        for cells in delimited.rows(self._keywords, _KEYWORDS, _KEYWORDS[:2], Counter()):
+        for cells in self._until_stopped(self._keywords, _KEYWORDS, Counter()):
             sure, word = _sureness(cells[2:]), text(cells[1])
             if word and sure >= self._min_confidence:
                 into[_bucket(cells[0], len(into))].writerow([cells[0], sure, word])
+
+    def _until_stopped(
+        self, parts: Sequence[delimited.Part], columns: Sequence[str], skipped: Counter[str]
+    ) -> Iterator[list[str]]:
+        """The rows of a table; dividing a large one takes minutes, in which nobody asks for a page."""
+        for cells in delimited.rows(parts, columns, columns[:2], skipped):
+            if self._stopped.is_set():
+                raise TransientError("the release was not read to its end")
+            yield cells
 
     def _join(self, task: str, photos: TextIO, keywords: TextIO, read: int) -> Iterator[Page]:
         """The photos of one bucket with their tags, from row `read` on."""

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listing import Unread, list_all
 
-from manifests.errors import InputError, MisuseError, SetupError
+from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from manifests.records import Photo
 from pipelines.engine.share import Share
 from pipelines.sources import unsplash_dataset
@@ -278,6 +278,13 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     for _ in source(place).pages(Unread()):
         assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_dividing_a_large_release_can_be_stopped(tmp_path: Path) -> None:
+    one = source(release(tmp_path / "r", [photo_row("a")]))
+    one.stop()
+    with pytest.raises(TransientError):
+        list_all(one)
 
 
 def test_a_download_goes_to_the_given_address_at_the_size_asked_for(tmp_path: Path) -> None:
