@@ -158,9 +158,10 @@ class Unsplash(Source):
             try:
                 row = self._ask(f"{self._base}/photos/{photo.source_id}")
             except RefusalError as error:
-                if error.status not in (404, 410):
+                if error.status not in (403, 404, 410):
                     raise SetupError(f"Unsplash refuses to tell of {photo.photo_id} (HTTP {error.status})") from None
-                found = _with_extra(photo, now, extra | {"gone": True, "full_tags": True})
+                gone = {} if error.status == 403 else {"gone": True}
+                found = _with_extra(photo, now, extra | gone | {"full_tags": True})
             else:
                 found = _photo(row, now, full=True) or photo
                 if found.photo_id != photo.photo_id:  # not the photo asked for: what is stored stays

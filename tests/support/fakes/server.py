@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -41,13 +41,15 @@ class Entry:
 class FakeWeb:
     """The made-up web, while its `with` block lasts.
 
-    `quotas`: how many requests an API takes in how many seconds before it refuses, as the real ones do.
+    `quotas`: how many requests an API takes in how many seconds before it refuses, as the real ones do. `script`, set
+    at any time, may answer a request in its own way.
     """
 
     def __init__(
         self, world: World, plan: Plan | None = None, quotas: Mapping[Place, tuple[int, float]] | None = None
     ) -> None:
         self.world, self.plan, self.quotas = world, plan or Plan(), quotas or {}
+        self.script: Callable[[Place, Request], Reply | None] | None = None
         self.log: list[Entry] = []
         self._lock = threading.Lock()
         self._servers: dict[Place, _Server] = {}
@@ -118,6 +120,8 @@ class FakeWeb:
         item = site.item(request)
         if self._over_quota(place, at):
             fault, reply = "over_quota", _refusal(place, None)
+        elif self.script and (scripted := self.script(place, request)):
+            fault, reply = "scripted", scripted
         else:
             drawn = None if "unknown" in item or request.path.startswith(WITHIN) else self.plan.draw(place, item)
             reply = self._reply(place, site, request, item, drawn)
