@@ -58,8 +58,7 @@ class ImageStore:
             if final.stat().st_size == len(data):
                 return Written(stored, final, None)
         except FileNotFoundError:
-            if not final.parent.is_dir():
-                atomic.make_folder(final.parent)
+            final.parent.mkdir(parents=True, exist_ok=True)  # made durable by `name`
         temporary = atomic.temporary_beside(final)
         try:
             temporary.write_bytes(data)
@@ -75,7 +74,9 @@ class ImageStore:
         for temporary, final in fresh:
             temporary.replace(final)
         # Also where the file was there: whoever placed it may have died before syncing.
-        self._fsync(list({image.final.parent for image in images}))
+        folders = {image.final.parent for image in images}
+        if folders:
+            self._fsync([*folders, self.root / "images", self.root])
 
     def discard(self, images: Sequence[Written]) -> None:
         """Remove written images that are not placed."""

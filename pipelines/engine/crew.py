@@ -31,15 +31,16 @@ class _Actor:
     def __init__(self, worker: Worker[Any], thread_count: int, share: Share) -> None:
         threads.fix(thread_count)
         self._worker, self._share = worker, share
-        self._ready = False
 
-    def checkout(self) -> str:
-        return version.checkout()
+    def set_up(self, checkout: str) -> None:
+        if version.checkout() != checkout:
+            raise SetupError(
+                "a Ray node runs another checkout of LHQ Toolkit than this one; "
+                "bring every node to the same commit and try again"
+            )
+        self._worker.setup(self._share)
 
     def run(self, items: Sequence[Any]) -> Batch:
-        if not self._ready:
-            self._worker.setup(self._share)
-            self._ready = True
         return self._worker.run(items)
 
 
@@ -49,7 +50,7 @@ class _Member:
 
     actor: Any
     share: Share
-    hello: Any  # reference: its checkout; None once it is known
+    hello: Any  # reference to its set-up; None once that is done
     batches: dict[Any, Sequence[Any]] = field(default_factory=dict)
     kept: Sequence[Any] = ()
 
@@ -94,7 +95,7 @@ class Crew:
 
         remote: Any = ray.remote(_Actor)
         actor = remote.options(**self._options).remote(self._worker, self._threads, share)
-        return _Member(actor, share, actor.checkout.remote())
+        return _Member(actor, share, actor.set_up.remote(version.checkout()))
 
     def _room(self, member: _Member) -> bool:
         return member.hello is None and len(member.batches) < QUEUED_PER_WORKER
@@ -112,7 +113,7 @@ class Crew:
         return not feed.ended or len(feed) > 0
 
     def _attend(self, member: _Member, reference: Any, feed: Feed[Any], commit: Callable[[Batch], None]) -> None:
-        """What a worker answered: who it is, or what it did."""
+        """What a worker answered: that it is set up, or what it did."""
         import ray
 
         if reference is not member.hello and reference not in member.batches:
@@ -127,7 +128,6 @@ class Crew:
         except ray.exceptions.RayError as error:
             raise SetupError(f"Ray failed ({error}); what was committed is kept: run the same command again") from error
         if reference is member.hello:
-            _refuse_another(answer)
             member.hello = None
             return
         items = member.batches.pop(reference)
@@ -161,11 +161,3 @@ class Crew:
                 f"no Ray node has had room for a worker for {ROOM_SECONDS:.0f} s: stop what else runs there, "
                 "or use --workers 0 to go without Ray"
             )
-
-
-def _refuse_another(checkout: str) -> None:
-    if checkout != version.checkout():
-        raise SetupError(
-            "a Ray node runs another checkout of LHQ Toolkit than this one; "
-            "bring every node to the same commit and try again"
-        )
