@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from fakes import FakeWeb
 from fakes import flickr as fake_flickr
 from fakes import unsplash as fake_unsplash
 
+from manifests import schema
+from manifests.records import Photo
 from pipelines.sources import flickr, unsplash
 from pipelines.sources.base import UnavailableError
 from pipelines.web.api import Api
@@ -22,6 +26,11 @@ from pipelines.web.rate import Rate
 
 AGENT = "lhq-toolkit/test (+tests@example.org)"
 ENDLESS = Rate(1_000_000, 3600.0)
+
+
+def rows_of(photos: Iterable[Photo]) -> pa.Table:
+    """Photos as the table holds them."""
+    return pa.Table.from_pylist([dataclasses.asdict(photo) for photo in photos], schema=schema.PHOTOS)
 
 
 class Hasty(Clock):

@@ -58,6 +58,7 @@ class FlickrApi:
 
     def __init__(self, world: World, images: str) -> None:
         self.world, self.images = world, images
+        self._rows: dict[str, dict[str, Any]] = {}
 
     def item(self, request: Request) -> str:
         """What the request is about: `search TEXT LICENCE FIRST LAST PAGE`, `details ID` or another method."""
@@ -116,14 +117,21 @@ class FlickrApi:
             case "total_text":
                 total = str(len(found))
         extras = {name for extra in form.get("extras", "").split(",") for name in EXTRAS.get(extra, ())}
-        every = [self._row(shot, extras) for shot in rows]
+        wanted = extras.union(ALWAYS)
+        every = [{name: value for name, value in self._row(shot).items() if name in wanted} for shot in rows]
         reply = as_json(
             {"photos": {"page": page, "pages": pages, "perpage": size, "total": total, "photo": every}, "stat": "ok"}
         )
         reply.note = note
         return reply
 
-    def _row(self, shot: Shot, extras: set[str]) -> dict[str, Any]:
+    def _row(self, shot: Shot) -> dict[str, Any]:
+        """All that the search can tell of a photo; made once."""
+        if shot.id not in self._rows:
+            self._rows[shot.id] = self._made(shot)
+        return {**self._rows[shot.id], "license": self.world.license_of(shot)}
+
+    def _made(self, shot: Shot) -> dict[str, Any]:
         width, height = shot.promised
         stored = (height, width) if shot.turned and unit("dims", shot.id) < 0.5 else (width, height)
         row: dict[str, Any] = {
@@ -136,7 +144,6 @@ class FlickrApi:
             "ispublic": 1,
             "isfriend": 0,
             "isfamily": 0,
-            "license": self.world.license_of(shot),
             "description": {"_content": pick(["", "<b>Seen</b> on a walk &amp; liked"], "description", shot.id)},
             "o_width": str(stored[0]),
             "o_height": str(stored[1]),
@@ -160,7 +167,7 @@ class FlickrApi:
             shown = stored if size == "o" else (width, height)
             row[f"url_{size}"] = self.images + image_path(shot, size)
             row[f"width_{size}"], row[f"height_{size}"] = (kind(round(side * scale)) for side in shown)
-        return {name: value for name, value in row.items() if name in ALWAYS or name in extras}
+        return row
 
     def _details(self, one: str) -> Reply:
         shot = self.world.shots.get(f"flickr:{one}")
