@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 
+from manifests.errors import MisuseError
 from pipelines.engine.share import Share
 
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_RATE = re.compile(r"([1-9][0-9]{0,8})(?:/(s|min|h))?")
 _MARGIN = 0.1  # seconds: what leaves us evenly may arrive a little closer together
 
 
@@ -18,6 +22,14 @@ class Rate:
 
     count: int
     seconds: float
+
+    @staticmethod
+    def parse(text: str, option: str) -> Rate:
+        """`600/min`, `20/s`, `5000/h`, or a bare number per hour; MisuseError names the option."""
+        found = _RATE.fullmatch(text.strip())
+        if found is None:
+            raise MisuseError(f"{option} {text}: write a number per hour, or like 20/s, 600/min, 5000/h")
+        return Rate(int(found[1]), _UNITS[found[2] or "h"])
 
     def of(self, share: Share) -> Rate:
         """One worker's part; the parts add up to the whole. There must be no more workers than `count`."""

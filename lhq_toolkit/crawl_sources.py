@@ -1,0 +1,214 @@
+"""Sources as the command line describes them: which options each looks at, and how it is made from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lhq_toolkit import __version__
+from manifests.errors import MisuseError, SetupError
+
+if TYPE_CHECKING:
+    from pipelines.sources.base import Source
+    from pipelines.web.download import WebFetcher
+    from pipelines.web.keys import Credentials, Secret
+    from pipelines.web.quota import Quota
+
+SOURCES = ("unsplash", "flickr", "unsplash-dataset", "lsun", "folder", "synthetic")
+IMAGE_RATE = "20/s"
+CONNECTIONS = 16
+_WEB = ("unsplash", "flickr", "unsplash-dataset")
+_APIS = ("unsplash", "flickr")
+
+
+_USERS = {  # of each option; those that all sources heed are not here
+    "paths": ("--path", ("folder", "unsplash-dataset", "lsun")),
+    "label": ("--label", ("folder",)),
+    "metadata": ("--metadata", ("folder",)),
+    "limit": ("--limit", (*_WEB, "lsun", "synthetic")),
+    "seed": ("--seed", ("synthetic",)),
+    "queries": ("--queries", _APIS),
+    "full_tags": ("--full-tags", ("unsplash",)),
+    "max_side": ("--max-side", ("unsplash", "unsplash-dataset")),
+    "min_confidence": ("--min-confidence", ("unsplash-dataset",)),
+    "have_permission": ("--have-permission", ("unsplash",)),
+    "unsplash_quota": ("--unsplash-quota", ("unsplash",)),
+    "flickr_quota": ("--flickr-quota", ("flickr",)),
+    "flickr_licenses": ("--flickr-licenses", ("flickr",)),
+    "image_rate": ("--image-rate", _WEB),
+    "connections": ("--connections", _WEB),
+    "use_proxy": ("--use-proxy", _WEB),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was said of single sources; each option must belong to a source that was named."""
+
+    paths: Sequence[Path] | None = None
+    label: str | None = None
+    metadata: Path | None = None
+    limit: int | None = None
+    seed: int | None = None
+    queries: Path | None = None
+    full_tags: bool = False
+    max_side: int | None = None
+    min_confidence: float | None = None
+    have_permission: Sequence[str] | None = None
+    unsplash_quota: str | None = None
+    flickr_quota: str | None = None
+    flickr_licenses: str | None = None
+    image_rate: str | None = None
+    connections: int | None = None
+    use_proxy: bool = False
+
+    def check(self, sources: Sequence[str]) -> None:
+        """MisuseError for an unknown source, and for an option that none of the sources named would look at."""
+        for name in sources:
+            if name not in SOURCES:
+                raise MisuseError(f"no source is called {name!r}; there are: {', '.join(SOURCES)}")
+        for name, (option, users) in _USERS.items():
+            value = getattr(self, name)
+            if not (value is None or value is False or value == []) and not set(users) & set(sources):
+                raise MisuseError(
+                    f"{option} is for --source {' or '.join(users)}, which is not named: name it, or leave {option} out"
+                )
+        if len(users := [name for name in ("folder", "unsplash-dataset", "lsun") if name in sources]) > 1:
+            raise MisuseError(f"{' and '.join(users)} both read --path: crawl one after the other")
+        if unknown := set(self.have_permission or ()) - {"unsplash"}:
+            raise MisuseError(f"--have-permission {min(unknown)}: only unsplash asks for one")
+
+    def path(self, source: str, what: str) -> Path:
+        """The one --path of a source."""
+        if not self.paths or len(self.paths) > 1:
+            raise MisuseError(f"--source {source} needs one --path, {what}")
+        return self.paths[0]
+
+
+class Maker:
+    """Makes the sources of one command. Keys are taken from the environment at once, before anything inherits it."""
+
+    def __init__(self, names: Sequence[str], options: Options, dataset: Path) -> None:
+        options.check(names)
+        self.names, self.options, self.dataset = names, options, dataset
+        self._keys: Credentials | None = None
+        if set(names) & set(_WEB):
+            from pipelines.web import keys
+
+            self._keys = keys.take()
+
+    def make(self) -> list[Source]:
+        """All of them; nothing is asked of any host yet."""
+        return [self._make(name) for name in self.names]
+
+    @cached_property
+    def queries(self) -> tuple[str, ...]:
+        """What the APIs are searched for."""
+        from manifests.queries import QUERIES, read_queries
+
+        return read_queries(self.options.queries or QUERIES)
+
+    def _make(self, name: str) -> Source:
+        options = self.options
+        if name == "unsplash":
+            return self._unsplash()
+        if name == "flickr":
+            return self._flickr()
+        if name == "unsplash-dataset":
+            from pipelines.sources import unsplash, unsplash_dataset
+
+            confidence = options.min_confidence
+            return unsplash_dataset.UnsplashDataset(
+                options.path(name, "the folder or zip file of a release"),
+                self._fetcher(unsplash.HOSTS),
+                min_confidence=unsplash_dataset.MIN_CONFIDENCE if confidence is None else confidence,
+                max_side=options.max_side,
+            )
+        if name == "lsun":
+            from pipelines.sources.lsun import Lsun
+
+            if not options.paths:
+                raise MisuseError("--source lsun needs --path, a folder such as tower_train_lmdb; it may be repeated")
+            return Lsun(options.paths, options.limit)
+        if name == "folder":
+            from pipelines.sources.folder import Folder
+
+            root = options.path(name, "the folder that holds the photographs")
+            return Folder.scan(root, options.label, options.metadata, leave=self.dataset)
+        from pipelines.sources.synthetic import Synthetic
+
+        if options.limit is None:
+            raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
+        return Synthetic(options.limit, options.seed or 0)
+
+    def _unsplash(self) -> Source:
+        from pipelines.sources import unsplash
+
+        url = os.environ.get("LHQ_UNSPLASH_URL") or unsplash.URL
+        key = self._key("UNSPLASH_ACCESS_KEY", self._keys.unsplash if self._keys else None)
+        quota, clock = self._quota(key, self.options.unsplash_quota, "--unsplash-quota", unsplash.QUOTA)
+        api = unsplash.connect(
+            key, quota, self._agent(url), url=url, clock=clock, use_proxy=bool(self.options.use_proxy)
+        )
+        return unsplash.Unsplash(
+            self.queries,
+            api,
+            self._fetcher(unsplash.HOSTS, url),
+            permission="unsplash" in (self.options.have_permission or ()),
+            max_side=self.options.max_side,
+            full_tags=bool(self.options.full_tags),
+        )
+
+    def _flickr(self) -> Source:
+        from pipelines.sources import flickr
+
+        url = os.environ.get("LHQ_FLICKR_URL") or flickr.URL
+        key = self._key("FLICKR_API_KEY", self._keys.flickr if self._keys else None)
+        quota, clock = self._quota(key, self.options.flickr_quota, "--flickr-quota", flickr.QUOTA)
+        api = flickr.connect(key, quota, self._agent(url), url=url, clock=clock, use_proxy=bool(self.options.use_proxy))
+        asked = self.options.flickr_licenses
+        licenses = tuple(one.strip() for one in asked.split(",")) if asked else flickr.LICENSES
+        return flickr.Flickr(self.queries, api, self._fetcher(flickr.HOSTS, url), licenses=licenses)
+
+    def _key(self, name: str, key: Secret | None) -> Secret:
+        if key is None:
+            raise SetupError(f"{name} is not set: put the key into the environment, or into a file .env")
+        return key
+
+    def _quota(self, key: Secret, asked: str | None, name: str, default: Any) -> tuple[Quota, Any]:
+        from pipelines.web.clock import Clock
+        from pipelines.web.quota import Quota, state_folder
+        from pipelines.web.rate import Rate
+
+        clock = Clock()
+        return Quota(key.fingerprint(), Rate.parse(asked, name) if asked else default, state_folder(), clock), clock
+
+    def _fetcher(self, hosts: Sequence[str], api: str | None = None) -> WebFetcher:
+        from pipelines.web.download import WebFetcher
+        from pipelines.web.rate import Rate
+
+        rate = self.options.image_rate or IMAGE_RATE
+        return WebFetcher(
+            tuple(hosts),
+            self._agent(api),
+            connections=self.options.connections or CONNECTIONS,
+            rate=None if rate == "none" else Rate.parse(rate, "--image-rate"),
+            loopback=os.environ.get("LHQ_ALLOW_PRIVATE_HOSTS") == "1",
+            use_proxy=bool(self.options.use_proxy),
+        )
+
+    def _agent(self, api: str | None) -> str:
+        """The User-Agent; SetupError where real hosts would be asked without a contact."""
+        from pipelines.web.api import is_loopback
+        from pipelines.web.identity import user_agent
+
+        contact = self._keys.contact if self._keys else None
+        if not contact and not (api and is_loopback(api)):
+            raise SetupError(
+                "LHQ_CONTACT is not set: hosts are told whom to write to; set it to an e-mail address or a URL"
+            )
+        return user_agent(__version__, contact)
