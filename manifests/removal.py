@@ -24,6 +24,7 @@ from manifests.errors import SetupError
 JOURNAL = "removal.json"
 BUSY_SECONDS = 30.0  # a review writes for milliseconds
 
+_CURSOR = '"cursor"'  # how far a task of the crawl is read: some stop at a photo's id
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
@@ -101,7 +102,10 @@ def forget(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> None
         database.execute("PRAGMA secure_delete = ON")
         with database:
             for table, column, these in _places(database, photo_ids, sha256s):
-                database.execute(f"DELETE FROM {table} WHERE {column} {_AMONG}", [these])  # noqa: S608
+                if column == _CURSOR:  # a task that stopped at such a photo begins anew
+                    database.execute(f"UPDATE {table} SET {column} = '' WHERE {column} {_AMONG}", [these])  # noqa: S608
+                else:
+                    database.execute(f"DELETE FROM {table} WHERE {column} {_AMONG}", [these])  # noqa: S608
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -113,12 +117,13 @@ def _places(
     database: sqlite3.Connection, photo_ids: Sequence[str], sha256s: Sequence[str]
 ) -> list[tuple[str, str, str]]:
     """(table, column, JSON list of values) for each column that names photos or files."""
-    wanted = {"photo_id": json.dumps(list(photo_ids)), "sha256": json.dumps(list(sha256s))}
+    ids = json.dumps(list(photo_ids))
+    wanted = {_quoted("photo_id"): ids, _CURSOR: ids, _quoted("sha256"): json.dumps(list(sha256s))}
     tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     return [
-        (_quoted(table), _quoted(column), wanted[column])
+        (_quoted(table), column, wanted[column])
         for table in tables
-        for _, column, *_ in database.execute(f"PRAGMA table_info({_quoted(table)})")
+        for column in (_quoted(row[1]) for row in database.execute(f"PRAGMA table_info({_quoted(table)})"))
         if column in wanted
     ]
 

@@ -23,12 +23,14 @@ from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, Dataset, stage_lock
 from manifests.errors import MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
+from pipelines import frontier
 from pipelines.export.folder import LOCK as EXPORTS_LOCK
 from pipelines.filters import STAGES
 from pipelines.removal_request import Key, Request, resolve
 
 SHORT_LOCKS = {RECIPES_LOCK, EXPORTS_LOCK}  # held for milliseconds: worth waiting for
 SHORT_LOCK_SECONDS = 30.0
+REVIEWS = "reviews.sqlite"
 
 _MEASUREMENTS = schema.measurement_table("")  # what the names of such tables begin with
 
@@ -158,7 +160,7 @@ def _count(table: Table, column: str, values: pa.Array) -> int:
 
 
 def _databases(dataset: Dataset) -> list[Path]:
-    return [dataset.root / "crawl.sqlite", dataset.root / "reviews.sqlite"]
+    return [frontier.path_of(dataset.root), dataset.root / REVIEWS]
 
 
 def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:

@@ -25,6 +25,7 @@ from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
 from manifests.tombstones import Tombstones
 from pipelines import remove
+from pipelines.frontier import Frontier, path_of
 from pipelines.removal_request import Request
 
 NOW = datetime(2024, 2, 3, tzinfo=UTC)
@@ -125,6 +126,33 @@ def test_one_photo_leaves_every_table_database_cache_and_the_image_store(dataset
     stones = Dataset.open(root).tombstones_table.read()
     assert stones.column_names == ["kind", "removed_at", "hash"]
     assert stones["kind"].to_pylist() == ["id"]
+
+
+def test_a_task_of_the_crawl_that_stopped_at_the_photo_begins_anew(dataset: Dataset) -> None:
+    with Frontier(path_of(dataset.root)) as frontier:
+        frontier.record("unsplash", "recheck", _id("a0.png"), False)
+        frontier.record("unsplash", "search lake", "7", False)
+    findings = remove.run(dataset, Request(ids=(_id("a0.png"),)))
+    assert findings.rows["crawl.sqlite"] == 1
+    assert _id("a0.png").encode() not in _bytes(dataset.root)
+    with Frontier(path_of(dataset.root)) as frontier:
+        assert frontier.cursor("unsplash", "recheck") == ""
+        assert frontier.cursor("unsplash", "search lake") == "7"
+
+
+@pytest.mark.slow
+def test_a_later_crawl_leaves_out_what_was_taken_down(lhq, original, tmp_path) -> None:
+    root, pictures = shutil.copytree(original, tmp_path / "d"), original.parent / "pictures"
+    assert lhq("remove", root, "--author", ANNA, "--url", _page("c0.png"), "--yes").code == 0
+    gone = ["a0.png", "a1.png", "c0.png"]
+    crawl = ("crawl", root, "--source", "folder", "--path", pictures, "--metadata", pictures / "metadata.csv")
+    ran = lhq(*crawl, "--workers", "0", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["fetched"] == ran.json["new"] == 0
+    assert any("3 photos were taken down before" in note for note in ran.json["notes"])
+    assert _names(Dataset.open(root)) == [name for name in NAMES if name not in gone]
+    for name in gone:
+        assert _id(name).encode() not in _bytes(root)
 
 
 def test_what_was_not_asked_for_stays_as_it_was(dataset: Dataset, original: Path) -> None:
