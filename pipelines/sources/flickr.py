@@ -37,7 +37,7 @@ QUOTA = Rate(3600, 3600.0)  # under 3,600 an hour across the whole key
 NOT_ENDORSED = "This product uses the Flickr API but is not endorsed or certified by SmugMug, Inc."
 
 _REFUSED = "refused: "  # begins the cursor of a query that the API does not answer
-_ALWAYS = {
+SEARCH = {  # in every search
     "sort": "date-posted-asc",
     "media": "photos",
     "content_type": "1",  # photographs, no screenshots
@@ -116,7 +116,7 @@ class Flickr(Source):
             window = windows.left[0]
             times = {"min_upload_date": str(window[0]), "max_upload_date": str(window[1]), "page": str(windows.page)}
             try:
-                photos = self._calls.search({**_ALWAYS, **times, "text": query, "license": number})
+                photos = self._calls.search({**SEARCH, **times, "text": query, "license": number})
             except NoError as error:
                 self._remarks.append(f"query {query!r} is refused by Flickr: {error}")
                 yield Page((), task, f"{_REFUSED}{error}", done=True)

@@ -67,6 +67,16 @@ class Lsun(Source):
         for folder in self._folders.values():
             _check(folder)
 
+    @property
+    def entries(self) -> int:
+        """Pictures in all databases."""
+        return sum(int(_environment(folder).stat()["entries"]) for folder in self._folders.values())
+
+    @property
+    def bytes(self) -> int:
+        """Size of all databases, a little more than that of their pictures."""
+        return sum((folder / DATA).stat().st_size for folder in self._folders.values())
+
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (nothing is remembered)
         """Every key in order, database by database; what its value is, a worker finds out."""
         now = datetime.now(UTC)

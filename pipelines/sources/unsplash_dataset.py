@@ -120,6 +120,14 @@ class UnsplashDataset(Source):
                 if not listing.is_done(task):
                     yield from self._join(task, own, tags, int(listing.cursor(task) or "0"))
 
+    def sizes(self) -> Iterator[tuple[int, int] | None]:
+        """Width and height of every photo that `pages` would list, in pixels; None where the release does not tell."""
+        for cells in self._until_stopped(self._photos, _PHOTOS, Counter()):
+            row = dict(zip(_PHOTOS, cells, strict=True))
+            if self._refused(row) is None:
+                width, height = pixels(row["photo_width"]), pixels(row["photo_height"])
+                yield (width, height) if width and height else None
+
     def prepare(self, photo: Mapping[str, Any]) -> str | None:
         """The address of the photo's picture, with the size asked for."""
         if not photo["image_url"]:
@@ -180,15 +188,22 @@ class UnsplashDataset(Source):
                 found = []
         yield Page(found, task, str(at), done=True)
 
-    def _photo(self, cells: Mapping[str, str], tags: Mapping[str, list[str]], now: datetime) -> Photo | None:
-        one, image = cells["photo_id"], text(cells["photo_image_url"])
-        if not _ID.fullmatch(one) or image is None:
-            self._skipped["rows without an id or an address"] += 1
-            return None
+    @staticmethod
+    def _refused(cells: Mapping[str, str]) -> str | None:
+        """Why a row is no photo for us."""
+        image = text(cells["photo_image_url"])
+        if not _ID.fullmatch(cells["photo_id"]) or image is None:
+            return "rows without an id or an address"
         host = _https_host(image)
         if host not in HOSTS:
-            self._skipped[PREMIUM if host == _PREMIUM_HOST else "rows whose picture lies elsewhere"] += 1
+            return PREMIUM if host == _PREMIUM_HOST else "rows whose picture lies elsewhere"
+        return None
+
+    def _photo(self, cells: Mapping[str, str], tags: Mapping[str, list[str]], now: datetime) -> Photo | None:
+        if why := self._refused(cells):
+            self._skipped[why] += 1
             return None
+        one, image = cells["photo_id"], text(cells["photo_image_url"])
         title, page, user = (
             text(cells["ai_description"]),
             text(cells["photo_url"]),
