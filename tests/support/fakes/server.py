@@ -123,7 +123,8 @@ class FakeWeb:
         elif self.script and (scripted := self.script(place, request)):
             fault, reply = "scripted", scripted
         else:
-            drawn = None if "unknown" in item or request.path.startswith(WITHIN) else self.plan.draw(place, item)
+            draw = self.plan.doom if request.path.startswith(WITHIN) else self.plan.draw
+            drawn = None if "unknown" in item else draw(place, item)
             reply = self._reply(place, site, request, item, drawn)
             fault = drawn.kind if drawn else reply.note
         entry = Entry(
