@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lhq_toolkit import __version__
 from manifests.errors import MisuseError, SetupError
 
 if TYPE_CHECKING:
     from pipelines.sources.base import Source
+    from pipelines.sources.unsplash_dataset import UnsplashDataset
+    from pipelines.web.api import Api
     from pipelines.web.download import WebFetcher
     from pipelines.web.keys import Credentials, Secret
-    from pipelines.web.quota import Quota
+    from pipelines.web.rate import Rate
 
 SOURCES = ("unsplash", "flickr", "unsplash-dataset", "lsun", "folder", "synthetic")
 IMAGE_RATE = "20/s"
@@ -77,8 +79,8 @@ class Options:
                 raise MisuseError(
                     f"{option} is for --source {' or '.join(users)}, which is not named: name it, or leave {option} out"
                 )
-        if len(users := [name for name in ("folder", "unsplash-dataset", "lsun") if name in sources]) > 1:
-            raise MisuseError(f"{' and '.join(users)} both read --path: crawl one after the other")
+        if len(readers := [name for name in ("folder", "unsplash-dataset", "lsun") if name in sources]) > 1:
+            raise MisuseError(f"{' and '.join(readers)} both read --path: crawl one after the other")
         if unknown := set(self.have_permission or ()) - {"unsplash"}:
             raise MisuseError(f"--have-permission {min(unknown)}: only unsplash asks for one")
 
@@ -103,7 +105,7 @@ class Maker:
 
     def make(self) -> list[Source]:
         """All of them; nothing is asked of any host yet."""
-        return [self._make(name) for name in self.names]
+        return [self.one(name) for name in self.names]
 
     @cached_property
     def queries(self) -> tuple[str, ...]:
@@ -112,22 +114,17 @@ class Maker:
 
         return read_queries(self.options.queries or QUERIES)
 
-    def _make(self, name: str) -> Source:
+    def one(self, name: str) -> Source:
+        """A source by its name."""
         options = self.options
         if name == "unsplash":
             return self._unsplash()
         if name == "flickr":
             return self._flickr()
         if name == "unsplash-dataset":
-            from pipelines.sources import unsplash, unsplash_dataset
+            from pipelines.sources.unsplash import HOSTS
 
-            confidence = options.min_confidence
-            return unsplash_dataset.UnsplashDataset(
-                options.path(name, "the folder or zip file of a release"),
-                self._fetcher(unsplash.HOSTS),
-                min_confidence=unsplash_dataset.MIN_CONFIDENCE if confidence is None else confidence,
-                max_side=options.max_side,
-            )
+            return self.release(self._fetcher(HOSTS))
         if name == "lsun":
             from pipelines.sources.lsun import Lsun
 
@@ -145,20 +142,62 @@ class Maker:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
         return Synthetic(options.limit, options.seed or 0)
 
+    def rate(self, name: str) -> Rate:
+        """How often an API may be asked."""
+        from pipelines.sources import flickr, unsplash
+        from pipelines.web.rate import Rate
+
+        if name == "unsplash":
+            asked, default = self.options.unsplash_quota, unsplash.QUOTA
+        else:
+            asked, default = self.options.flickr_quota, flickr.QUOTA
+        return Rate.parse(asked, f"--{name}-quota") if asked else default
+
+    def api(self, name: str) -> Api:
+        """The API of `unsplash` or `flickr` under the user's key; SetupError where there is none."""
+        from pipelines.sources import flickr, unsplash
+        from pipelines.web.clock import Clock
+        from pipelines.web.quota import Quota, state_folder
+
+        source, option = (unsplash, "UNSPLASH_ACCESS_KEY") if name == "unsplash" else (flickr, "FLICKR_API_KEY")
+        key: Secret | None = getattr(self._keys, name, None)
+        if key is None:
+            raise SetupError(f"{option} is not set: put the key into the environment, or into a file .env")
+        url, clock = self._api_url(name), Clock()
+        quota = Quota(key.fingerprint(), self.rate(name), state_folder(), clock)
+        proxy = bool(self.options.use_proxy)
+        api: Api = source.connect(key, quota, self._agent(url), url=url, clock=clock, use_proxy=proxy)
+        return api
+
+    @cached_property
+    def flickr_licenses(self) -> tuple[str, ...]:
+        """Flickr's numbers of the licences that are searched."""
+        from pipelines.sources import flickr
+
+        asked = self.options.flickr_licenses
+        return tuple(one.strip() for one in asked.split(",")) if asked else flickr.LICENSES
+
+    def release(self, fetcher: WebFetcher | None = None) -> UnsplashDataset:
+        """The release of the Unsplash Dataset; without a fetcher to look into only."""
+        from pipelines.sources import unsplash_dataset
+        from pipelines.web.download import WebFetcher
+
+        confidence = self.options.min_confidence
+        return unsplash_dataset.UnsplashDataset(
+            self.options.path("unsplash-dataset", "the folder or zip file of a release"),
+            fetcher or WebFetcher((), ""),
+            min_confidence=unsplash_dataset.MIN_CONFIDENCE if confidence is None else confidence,
+            max_side=self.options.max_side,
+        )
+
     def _unsplash(self) -> Source:
         from pipelines.sources import unsplash
 
-        url = os.environ.get("LHQ_UNSPLASH_URL") or unsplash.URL
-        key = self._key("UNSPLASH_ACCESS_KEY", self._keys.unsplash if self._keys else None)
-        quota, clock = self._quota(key, self.options.unsplash_quota, "--unsplash-quota", unsplash.QUOTA)
-        api = unsplash.connect(
-            key, quota, self._agent(url), url=url, clock=clock, use_proxy=bool(self.options.use_proxy)
-        )
         return unsplash.Unsplash(
             self.queries,
-            api,
-            self._fetcher(unsplash.HOSTS, url),
-            permission="unsplash" in (self.options.have_permission or ()),
+            self.api("unsplash"),
+            self._fetcher(unsplash.HOSTS, self._api_url("unsplash")),
+            permission=self.has_permission,
             max_side=self.options.max_side,
             full_tags=bool(self.options.full_tags),
         )
@@ -166,37 +205,37 @@ class Maker:
     def _flickr(self) -> Source:
         from pipelines.sources import flickr
 
-        url = os.environ.get("LHQ_FLICKR_URL") or flickr.URL
-        key = self._key("FLICKR_API_KEY", self._keys.flickr if self._keys else None)
-        quota, clock = self._quota(key, self.options.flickr_quota, "--flickr-quota", flickr.QUOTA)
-        api = flickr.connect(key, quota, self._agent(url), url=url, clock=clock, use_proxy=bool(self.options.use_proxy))
-        asked = self.options.flickr_licenses
-        licenses = tuple(one.strip() for one in asked.split(",")) if asked else flickr.LICENSES
-        return flickr.Flickr(self.queries, api, self._fetcher(flickr.HOSTS, url), licenses=licenses)
+        fetcher = self._fetcher(flickr.HOSTS, self._api_url("flickr"))
+        return flickr.Flickr(self.queries, self.api("flickr"), fetcher, licenses=self.flickr_licenses)
 
-    def _key(self, name: str, key: Secret | None) -> Secret:
-        if key is None:
-            raise SetupError(f"{name} is not set: put the key into the environment, or into a file .env")
-        return key
+    @property
+    def has_permission(self) -> bool:
+        """Whether Unsplash allowed the user this use."""
+        return "unsplash" in (self.options.have_permission or ())
 
-    def _quota(self, key: Secret, asked: str | None, name: str, default: Any) -> tuple[Quota, Any]:
-        from pipelines.web.clock import Clock
-        from pipelines.web.quota import Quota, state_folder
-        from pipelines.web.rate import Rate
-
-        clock = Clock()
-        return Quota(key.fingerprint(), Rate.parse(asked, name) if asked else default, state_folder(), clock), clock
-
-    def _fetcher(self, hosts: Sequence[str], api: str | None = None) -> WebFetcher:
-        from pipelines.web.download import WebFetcher
+    @cached_property
+    def image_rate(self) -> Rate | None:
+        """How often an image host may be asked; None: no limit."""
         from pipelines.web.rate import Rate
 
         rate = self.options.image_rate or IMAGE_RATE
+        return None if rate == "none" else Rate.parse(rate, "--image-rate")
+
+    def _api_url(self, name: str) -> str:
+        from pipelines.sources import flickr, unsplash
+
+        if name == "unsplash":
+            return os.environ.get("LHQ_UNSPLASH_URL") or unsplash.URL
+        return os.environ.get("LHQ_FLICKR_URL") or flickr.URL
+
+    def _fetcher(self, hosts: Sequence[str], api: str | None = None) -> WebFetcher:
+        from pipelines.web.download import WebFetcher
+
         return WebFetcher(
             tuple(hosts),
             self._agent(api),
             connections=self.options.connections or CONNECTIONS,
-            rate=None if rate == "none" else Rate.parse(rate, "--image-rate"),
+            rate=self.image_rate,
             loopback=os.environ.get("LHQ_ALLOW_PRIVATE_HOSTS") == "1",
             use_proxy=bool(self.options.use_proxy),
         )

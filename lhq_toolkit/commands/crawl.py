@@ -16,7 +16,7 @@ from lhq_toolkit.crawl_sources import CONNECTIONS, IMAGE_RATE, SOURCES, Maker, O
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
-    from pipelines.crawl import Crawled
+    from pipelines.crawl import Crawled, Wish
 
 
 def crawl(
@@ -100,6 +100,12 @@ def crawl(
         bool,
         typer.Option("--recheck", help="unsplash, flickr: look known photos up again, mark those gone or relicensed."),
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only tell what a crawl from the beginning would ask and fetch.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="With --plan: ask no API, estimate from LHQ's own crawl.")
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     json_: Json = False,
@@ -135,7 +141,12 @@ def crawl(
     wish = pipeline.Wish(metadata_only, retry_failed, recheck, limit)
     if recheck and (metadata_only or retry_failed):
         raise MisuseError("--recheck lists and fetches nothing: leave --metadata-only and --retry-failed out")
-    sources = Maker(names, options, dataset).make()
+    if offline and not plan:
+        raise MisuseError("--offline is for --plan: add it, or leave --offline out")
+    maker = Maker(names, options, dataset)
+    if plan:
+        return _plan(maker, wish, offline, json_)
+    sources = maker.make()
     opened = Dataset.open_or_create(dataset, __version__)
     with open_pool(workers, ray_address) as pool:
         crawled = pipeline.run(opened, sources, pool, wish)
@@ -143,6 +154,16 @@ def crawl(
     if not crawled.is_complete:
         print(f"lhq: {_what_is_left(crawled)}: run the same command again to go on", file=sys.stderr)
     return 0 if crawled.is_complete else 1
+
+
+def _plan(maker: Maker, wish: Wish, offline: bool, json_: bool) -> int:
+    from lhq_toolkit import crawl_plan
+
+    if wish.retry_failed or wish.recheck:
+        raise MisuseError("--plan tells of a crawl from the beginning: leave --retry-failed and --recheck out")
+    outlooks = crawl_plan.outlooks(maker, offline=offline, metadata_only=wish.metadata_only)
+    print(json.dumps(crawl_plan.as_json(outlooks)) if json_ else crawl_plan.as_text(outlooks))
+    return 0
 
 
 def _what_is_left(crawled: Crawled) -> str:
