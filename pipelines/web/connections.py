@@ -80,6 +80,7 @@ class Connections:
 
     def __init__(self, size: int, use_proxy: bool = False, total_seconds: float = 60.0) -> None:
         self._size, self._total = size, total_seconds
+        self._overdue = f"not done after {total_seconds:.0f} s"
         self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=STALL_SECONDS)
         self._proxies = urllib.request.getproxies() if use_proxy else {}
         self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
@@ -114,9 +115,11 @@ class Connections:
                 decode_content=False,
             )
             yield response
+            if request.overdue:  # what has no stated length looks whole when it is cut off
+                raise TimeoutError(self._overdue)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if request.overdue:
-                raise TimeoutError(f"not done after {self._total:.0f} s") from error
+                raise TimeoutError(self._overdue) from error
             raise
         finally:
             with self._lock:

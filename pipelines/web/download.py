@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 
 from manifests.errors import InputError
-from manifests.probe import CUT, MAX_BYTES, TOO_BIG, UNKNOWN, Header, probe
+from manifests.probe import CUT, EMPTY, MAX_BYTES, TOO_BIG, UNKNOWN, Header, probe
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, RefusedError, UnavailableError, Wanted
 from pipelines.web import circuit
@@ -191,7 +191,7 @@ def _checked(data: bytes, wanted: Wanted) -> Fetched:
     try:
         header = probe(data)
     except InputError as error:
-        if str(error) in (CUT, UNKNOWN):
+        if str(error) in (CUT, EMPTY, UNKNOWN):
             raise _DoubtfulError(str(error), 200) from error
         raise RefusedError(str(error), 200) from error
     if wanted.width and wanted.height and not _same_shape(header, wanted.width, wanted.height):
