@@ -28,9 +28,10 @@ from manifests.licenses import UNSPLASH, attribution
 from manifests.records import Photo
 from manifests.tags import normalise_tags
 from pipelines.sources import delimited
-from pipelines.sources.base import Fetcher, Found, Listing, Page, Source
+from pipelines.sources.base import Fetcher, Found, Listing, Page, RefusedError, Source
 from pipelines.sources.unsplash import HOSTS, PREMIUM, sized
 from pipelines.web.fields import moment, pixels, text
+from pipelines.web.hosts import AllowList
 
 MIN_CONFIDENCE = 50.0  # percent
 PAGE = 4096  # rows
@@ -84,14 +85,21 @@ class UnsplashDataset(Source):
     """Every photo of a release at `path`, a folder or a zip. Ids are those of the `unsplash` source.
 
     A keyword becomes a tag when a person suggested it, an AI service confirmed it, or one is at least
-    `min_confidence` percent sure. `max_side`: as for `unsplash`. `fetcher` must allow `HOSTS`.
+    `min_confidence` percent sure. `max_side`: as for `unsplash`. `fetcher` must allow `HOSTS`;
+    `loopback`: LHQ_ALLOW_PRIVATE_HOSTS=1.
     Raises MisuseError for a confidence out of range, SetupError where there is no release.
     """
 
     name = "unsplash-dataset"
 
     def __init__(
-        self, path: Path, fetcher: Fetcher, *, min_confidence: float = MIN_CONFIDENCE, max_side: int | None = None
+        self,
+        path: Path,
+        fetcher: Fetcher,
+        *,
+        min_confidence: float = MIN_CONFIDENCE,
+        max_side: int | None = None,
+        loopback: bool = False,
     ) -> None:
         if not 0 <= min_confidence <= 100:
             raise MisuseError(f"a confidence is between 0 and 100 percent, not {min_confidence}")
@@ -104,6 +112,7 @@ class UnsplashDataset(Source):
             raise SetupError(
                 f"{path} holds no photos.tsv000 (or .csv000): give the release's folder or zip with --path"
             )
+        self._allowed = AllowList(frozenset(HOSTS), loopback)
         self._skipped = Counter[str]()
         self._stopped = threading.Event()
 
@@ -188,15 +197,15 @@ class UnsplashDataset(Source):
                 found = []
         yield Page(found, task, str(at), done=True)
 
-    @staticmethod
-    def _refused(cells: Mapping[str, str]) -> str | None:
+    def _refused(self, cells: Mapping[str, str]) -> str | None:
         """Why a row is no photo for us."""
         image = text(cells["photo_image_url"])
         if not _ID.fullmatch(cells["photo_id"]) or image is None:
             return "rows without an id or an address"
-        host = _https_host(image)
-        if host not in HOSTS:
-            return PREMIUM if host == _PREMIUM_HOST else "rows whose picture lies elsewhere"
+        try:
+            self._allowed.check(image)
+        except RefusedError:
+            return PREMIUM if _https_host(image) == _PREMIUM_HOST else "rows whose picture lies elsewhere"
         return None
 
     def _photo(self, cells: Mapping[str, str], tags: Mapping[str, list[str]], now: datetime) -> Photo | None:
