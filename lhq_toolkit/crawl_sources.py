@@ -188,6 +188,7 @@ class Maker:
             fetcher or WebFetcher((), ""),
             min_confidence=unsplash_dataset.MIN_CONFIDENCE if confidence is None else confidence,
             max_side=self.options.max_side,
+            loopback=_loopback(),
         )
 
     def _unsplash(self) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import operator
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,9 +27,8 @@ SECONDS = 1.0  # or what comes in this time
 
 def rows_of(values: Sequence[Any], columns: pa.Schema) -> pa.Table:
     """Records as rows of a table."""
-    return pa.table(
-        [pa.array([getattr(value, field.name) for value in values], field.type) for field in columns], schema=columns
-    )
+    cells = zip(*map(operator.attrgetter(*columns.names), values), strict=True) if values else [()] * len(columns)
+    return pa.table([pa.array(cell, kind) for cell, kind in zip(cells, columns.types, strict=True)], schema=columns)
 
 
 class Discovery:
