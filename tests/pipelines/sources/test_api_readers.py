@@ -26,9 +26,9 @@ from pipelines.sources.base import Page, Source
 from pipelines.web import fields
 
 FORESEEN = (TransientError, InputError)
-MOST_PAGES = 20  # of a listing that a fuzzed reply keeps alive
+MOST_PAGES = 4  # of a listing that a fuzzed reply keeps alive
 
-texts = st.text(st.characters(), max_size=12)  # halves of characters among them
+texts = st.text(max_size=12) | st.text("a4é\ud800\0 <&", max_size=4)  # halves of characters among them
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -66,15 +66,16 @@ def _places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def changes(draw: st.DrawFn) -> Callable[[Any], Any]:
-    """A function that puts other values, or none, at some places of a reply."""
-    wanted = draw(
-        st.lists(st.tuples(st.floats(0, 1, exclude_max=True), anything, st.booleans()), min_size=1, max_size=4)
-    )
+    """A function that puts other values, or none, at some places of a reply, at any depth equally often."""
+    where = st.floats(0, 1, exclude_max=True)
+    wanted = draw(st.lists(st.tuples(where, where, anything, st.booleans()), min_size=1, max_size=8))
 
     def change(reply: Any) -> Any:
         reply = json.loads(json.dumps(reply))
-        for where, value, remove in wanted:
+        for deep, where, value, remove in wanted:
             places = _places(reply)
+            depths = sorted({len(place) for place in places} - ({0} if len(wanted) > 1 else set())) or [0]
+            places = [place for place in places if len(place) == depths[int(deep * len(depths))]]
             place = places[int(where * len(places))]
             if not place:
                 return value
@@ -131,6 +132,7 @@ def _hold(photos: list[Photo], source: Source) -> None:
             str(value).encode()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes())
 def test_any_reply_to_a_search_of_unsplash(web: FakeWeb, tmp_path: Path, change: Callable[[Any], Any]) -> None:
@@ -140,6 +142,7 @@ def test_any_reply_to_a_search_of_unsplash(web: FakeWeb, tmp_path: Path, change:
     source.notes()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes())
 def test_any_reply_to_details_of_unsplash(web: FakeWeb, tmp_path: Path, change: Callable[[Any], Any]) -> None:
@@ -151,6 +154,7 @@ def test_any_reply_to_details_of_unsplash(web: FakeWeb, tmp_path: Path, change: 
     _hold(_listed(source.pages(Unread(finished={"search lake"}, rows=rows_of(photos)))), source)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes(), extra=st.one_of(anything.map(json.dumps), texts, st.none()))
 def test_any_reply_to_a_download_ping(
@@ -168,6 +172,7 @@ def test_any_reply_to_a_download_ping(
         assert url == photo.image_url
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes())
 def test_any_reply_to_a_search_of_flickr(web: FakeWeb, tmp_path: Path, change: Callable[[Any], Any]) -> None:
@@ -177,6 +182,7 @@ def test_any_reply_to_a_search_of_flickr(web: FakeWeb, tmp_path: Path, change: C
     source.notes()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes())
 def test_any_list_of_licences(web: FakeWeb, tmp_path: Path, change: Callable[[Any], Any]) -> None:
@@ -188,6 +194,7 @@ def test_any_list_of_licences(web: FakeWeb, tmp_path: Path, change: Callable[[An
     assert all(photo.license_url for photo in photos)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(change=changes())
 def test_any_reply_to_a_recheck_of_flickr(web: FakeWeb, tmp_path: Path, change: Callable[[Any], Any]) -> None:
@@ -199,6 +206,7 @@ def test_any_reply_to_a_recheck_of_flickr(web: FakeWeb, tmp_path: Path, change: 
     _hold(_listed(source.recheck(Unread(rows=rows_of(photos)))), source)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(
     status=st.one_of(st.just(200), st.integers(200, 599)),
@@ -210,6 +218,72 @@ def test_any_bytes_under_any_status(web: FakeWeb, tmp_path: Path, status: int, b
     web.script = lambda place, request: Reply(status, body, kind)
     for source in (unsplash_of(web, tmp_path, ["lake"]), flickr_of(web, tmp_path, ["lake"])):
         assert _listed(source.pages(Unread()), SetupError) == []
+
+
+# The same without chance: every value of a row, and everything around the rows, made nasty one at a time.
+
+NASTY = (None, "", "\ud800\0x", "9" * 40, "-1", True, -1, 10**30, 1.5, float("nan"), [], [None], {}, {"a": "b"})
+
+
+def _variants(value: Any, deepest: int) -> Iterator[Any]:
+    """The value with one place changed or removed, for each place down to a depth."""
+    for place in _places(value):
+        if not 0 < len(place) <= deepest:
+            continue
+        for nasty in (*NASTY, KeyError):
+            copy = json.loads(json.dumps(value))
+            holder = copy
+            for name in place[:-1]:
+                holder = holder[name]
+            if nasty is not KeyError:
+                holder[place[-1]] = nasty
+            elif isinstance(holder, dict):
+                del holder[place[-1]]
+            yield copy
+
+
+def _honest(web: FakeWeb, source: Source) -> Any:
+    """The reply to a search that finds something."""
+    web.script = None
+    list(source.pages(Unread()))
+    rows = [one for one in web.log if one.item.startswith("search") and one.status == 200]
+    place = rows[-1].place
+    site = web.unsplash if place == UNSPLASH_API else web.flickr
+    for one in rows:
+        query = {"query": "lake", "page": "1", "per_page": "30"}
+        request = Request(one.method, one.target, "/search/photos", query, one.form, one.headers)
+        reply = json.loads(site.answer(request, None).body)
+        if reply.get("results") or reply.get("photos", {}).get("photo"):
+            return reply
+    raise AssertionError("the search found nothing")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [unsplash_of, flickr_of])
+def test_every_value_of_a_row_may_be_nasty(web: FakeWeb, make: Callable[..., Source], tmp_path: Path) -> None:
+    reply = _honest(web, make(web, tmp_path, ["lake"]))
+    rows = reply.get("results") or reply["photos"]["photo"]
+    variants = list(_variants(rows[0], 4))
+    for number, row in enumerate(variants):
+        if row.get("id") == rows[0]["id"]:
+            row["id"] = str(number)
+    rows[:] = variants
+    assert len(rows) > 400
+    _spoil(web, lambda request: not request.form.get("method", "").endswith("getInfo"), lambda _: reply)
+    source = make(web, tmp_path, ["lake"])
+    photos = _listed(source.pages(Unread()))
+    assert len({photo.photo_id for photo in photos}) > 0.8 * len(rows)
+    _hold(photos, source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [unsplash_of, flickr_of])
+def test_everything_around_the_rows_may_be_nasty(web: FakeWeb, make: Callable[..., Source], tmp_path: Path) -> None:
+    reply = _honest(web, make(web, tmp_path, ["lake"]))
+    for variant in _variants(reply, 2):
+        _spoil(web, lambda request: not request.form.get("method", "").endswith("getInfo"), lambda _, v=variant: v)
+        source = make(web, tmp_path, ["lake"])
+        _hold(_listed(source.pages(Unread())), source)
 
 
 # The readers of single values.

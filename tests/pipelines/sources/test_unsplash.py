@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -275,6 +276,18 @@ def test_recheck_marks_what_is_gone_and_unmarks_what_came_back(web: FakeWeb, tmp
     rows, _ = _rechecked(web, tmp_path, rows)
     assert not [one for one, photo in rows.items() if json.loads(photo.extra).get("gone")]
     assert len(rows) == len(found)
+
+
+def test_recheck_tells_what_is_now_sold(web: FakeWeb, tmp_path: Path) -> None:
+    found = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:1])))
+    sold = sorted(found)[0]
+    shot = web.world.shots[sold]
+    web.world.shots[sold] = dataclasses.replace(shot, kind="premium")
+    try:
+        rows, _ = _rechecked(web, tmp_path, found)
+    finally:
+        web.world.shots[sold] = shot
+    assert [one for one, photo in rows.items() if json.loads(photo.extra).get("premium")] == [sold]
 
 
 def _rechecked(web: FakeWeb, state: Path, photos: Mapping[str, Photo]) -> tuple[dict[str, Photo], Unread]:

@@ -41,44 +41,52 @@ def _most_in_a_window(times: list[float], seconds: float) -> int:
     return max((sum(first <= one < first + seconds for one in times) for first in times), default=0)
 
 
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("ask"), st.integers(0, 1)),
-        st.tuples(st.just("answered"), st.integers(0, 5)),
-        st.tuples(st.just("killed"), st.integers(0, 5)),
-        st.tuples(st.just("pass"), st.floats(0.0, 25.0)),
+flights = st.lists(
+    st.tuples(
+        st.floats(0, 20),  # seconds since the one before was sent
+        st.floats(0, 50),  # seconds from being sent to being answered
+        st.floats(0, 1),  # when in this time it reaches the host
+        st.integers(0, 1),  # which process asks
+        st.sampled_from([False, False, True]),  # it is killed before the answer comes
     ),
-    max_size=60,
+    min_size=2,
+    max_size=25,
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(count=st.integers(1, 4), seconds=st.sampled_from([1.0, 60.0]), steps=steps, lag=st.floats(0, 1))
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(count=st.integers(1, 4), seconds=st.sampled_from([1.0, 60.0]), flights=flights)
 def test_no_window_of_the_hosts_clock_holds_more_however_requests_overlap(
-    tmp_path_factory: pytest.TempPathFactory, count: int, seconds: float, steps: list[tuple[str, float]], lag: float
+    tmp_path_factory: pytest.TempPathFactory,
+    count: int,
+    seconds: float,
+    flights: list[tuple[float, float, float, int, bool]],
 ) -> None:
-    """Two processes share a log; a request reaches the host somewhere between being sent and being answered."""
+    """Two processes share a log and ask as soon as they may; requests of both are under way at once."""
     folder, clock = tmp_path_factory.mktemp("state"), Still()
     quotas = [Quota("key", Rate(count, seconds), folder, clock) for _ in range(2)]
     flying: list[tuple[float, contextlib.ExitStack]] = []
     received: list[float] = []
-    for step, value in steps:
-        if step == "ask":
-            quota = quotas[int(value)]
-            if quota.wait() == 0:
-                flight = contextlib.ExitStack()
-                before = clock.at
-                flight.enter_context(quota.slot())
-                assert clock.at == before, "there was room, so nothing waits"
-                flying.append((clock.at, flight))
-        elif step == "pass":
-            late = [sent for sent, _ in flying if clock.at + value - sent > LONGEST_REQUEST]
-            clock.at += 0.0 if late else value  # no request flies for longer
-        elif flying:
-            sent, flight = flying.pop(int(value) % len(flying))
-            received.append(sent + lag * (clock.at - sent))
-            if step == "answered":
+
+    def go_on_to(moment: float) -> None:
+        for answered, flight in sorted(flying, key=lambda one: one[0]):
+            if answered <= moment:
+                clock.at = answered
                 flight.close()
+                flying.remove((answered, flight))
+        clock.at = moment
+
+    for gap, lasts, lag, process, killed in flights:
+        go_on_to(clock.at + gap)
+        while wait := quotas[process].wait():
+            go_on_to(clock.at + wait)
+        sent, flight = clock.at, contextlib.ExitStack()
+        flight.enter_context(quotas[process].slot())
+        assert clock.at == sent, "there was room, so nothing waits"
+        received.append(sent + lag * lasts)
+        if not killed:
+            flying.append((sent + lasts, flight))
     assert _most_in_a_window(received, seconds) <= count
 
 
