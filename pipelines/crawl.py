@@ -77,7 +77,9 @@ def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, wish: Wish | No
         for source in sources:
             source.check(_Stored(dataset, source.name))
         with Frontier(path_of(dataset.root)) as frontier:
-            return _Crawl(dataset, sources, frontier, lock, wish or Wish()).run(pool)
+            crawled = _Crawl(dataset, sources, frontier, lock, wish or Wish()).run(pool)
+        dataset.store.sweep()  # what workers that died left
+        return crawled
 
 
 @dataclass

@@ -82,6 +82,8 @@ class OnRay:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Ray tells of workers that died on standard output, where our summary goes; we tell of them ourselves.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
         import ray
 
         on_terminate = signal.getsignal(signal.SIGTERM)
