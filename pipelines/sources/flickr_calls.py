@@ -6,6 +6,7 @@ sends goes through our `Api`, so that quota, back-off and the keeping of keys ar
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -85,25 +86,29 @@ class Calls:
             raise SetupError(f"{self._api.url} answers with HTTP {error.status}: is it the Flickr API?") from None
 
     def _by_library(self, method: str, **form: str) -> dict[str, Any]:
-        import flickrapi
+        from flickrapi import FlickrError
 
-        calls = self
-
-        class Through(flickrapi.FlickrAPI):  # type: ignore[misc]
-            """Sends by our Api; what it knows of a key is nothing."""
-
-            def _flickr_call(self, timeout: float | None = None, **form: Any) -> bytes:  # noqa: ARG002
-                body: bytes = calls._post({name: str(value) for name, value in form.items()}).body
-                return body
-
-        flickr = Through("", "", store_token=False, format="parsed-json")
         try:
-            return mapping(flickr.do_flickr_call(f"flickr.{method}", **form))
-        except flickrapi.FlickrError as error:
+            return mapping(self._library.do_flickr_call(f"flickr.{method}", **form))
+        except FlickrError as error:
             code, message = error.code, str(error)
         except (ValueError, KeyError) as error:  # a failure without a code, or not in UTF-8
             raise UnavailableError("Flickr's reply cannot be read", 200) from error
         raise _refusal(code, message)
+
+    @functools.cached_property
+    def _library(self) -> Any:
+        """flickrapi, sending by our `Api`; what it knows of a key is nothing."""
+        import flickrapi
+
+        post = self._post
+
+        class Through(flickrapi.FlickrAPI):  # type: ignore[misc]
+            def _flickr_call(self, timeout: float | None = None, **form: Any) -> bytes:  # noqa: ARG002
+                body: bytes = post({name: str(value) for name, value in form.items()}).body
+                return body
+
+        return Through("", "", store_token=False, format="parsed-json")
 
 
 def _refusal(code: Any, message: Any) -> SetupError | NoError:

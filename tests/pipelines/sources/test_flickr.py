@@ -78,7 +78,7 @@ def test_all_that_the_queries_find_under_the_licences_is_listed_and_nothing_else
 
 
 def test_with_every_fault_on_the_same_is_found(world: World, tmp_path: Path) -> None:
-    with FakeWeb(world, everything(5, passing=0.3, seconds=0.2)) as web:
+    with FakeWeb(world, everything(5, passing=0.15, seconds=0.2)) as web:
         assert _found(list_all(flickr_of(web, tmp_path, QUERIES))) == world.wanted(QUERIES)
         assert set(web.faults()) >= {"unavailable", "malformed", "total_low", "total_empty", "total_text", "too_many"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from fakes.chance import number, pick, token, unit
 from fakes.faults import Fault
 from fakes.messages import Reply, Request, as_json
-from fakes.world import Shot, World
+from fakes.world import LAST_UPLOAD, Shot, World
 
 KEY = "flickrtestkey4e07408562bedb8b60ce05c1decfe3ad"
 SECRET = "flickrtestsecret4b227777d4dd1fc6"
@@ -61,8 +61,13 @@ class FlickrApi:
         self._rows: dict[str, dict[str, Any]] = {}
 
     def item(self, request: Request) -> str:
-        """What the request is about: `search TEXT LICENCE FIRST LAST PAGE`, `details ID` or another method."""
-        form = request.form
+        """What the request is about: `search TEXT LICENCE FIRST LAST PAGE`, `details ID` or another method.
+
+        LAST is `now` where no photo is younger, so that the faults of a plan do not depend on the time of day.
+        """
+        form = dict(request.form)
+        if form.get("max_upload_date", "").isdigit() and int(form["max_upload_date"]) >= LAST_UPLOAD:
+            form["max_upload_date"] = "now"
         method = form.get("method", "")
         if method == "flickr.photos.search":
             names = ("text", "license", "min_upload_date", "max_upload_date", "page")
