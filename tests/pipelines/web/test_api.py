@@ -167,6 +167,7 @@ def test_an_error_status_is_an_answer_and_closes_the_row_of_failures(web: FakeWe
     assert len(web.log) == 4 * (ATTEMPTS + 1)
 
 
+@pytest.mark.slow
 def test_a_reply_without_end_is_not_read_to_it(web: FakeWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_REPLY", 100_000)
     _always(web, Reply(200, b'{"a": "' + b"x" * 200_000 + b'"}'))
