@@ -24,7 +24,7 @@ from manifests.errors import MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
 from pipelines import frontier
-from pipelines.export.folder import LOCK as EXPORTS_LOCK
+from pipelines.export.run import LOCK as EXPORTS_LOCK
 from pipelines.filters import STAGES
 from pipelines.removal_request import Key, Request, resolve
 
