@@ -8,6 +8,7 @@ import operator
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -106,10 +107,11 @@ class _Known:
     """Photos and sightings as they stand: in the tables, or added since."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._stored = dataset.photos_table.current("photo_id")
-        self._row_of = {photo_id: row for row, photo_id in enumerate(self._stored["photo_id"].to_pylist())}
+        self._dataset = dataset
+        stored = dataset.photos_table.current("photo_id", ["photo_id", "source"])
+        self._row_of = {photo_id: row for row, photo_id in enumerate(stored["photo_id"].to_pylist())}
         self._added: dict[str, tuple[str, int, bytes]] = {}  # source, tags, digest
-        counts = pc.value_counts(self._stored["source"]).to_pylist()
+        counts = pc.value_counts(stored["source"]).to_pylist()
         self._counts: dict[str, int] = {row["values"]: row["counts"] for row in counts}
         sightings = dataset.sightings_table.read(["photo_id", "query"])
         # Hashes of pairs: a million sightings in 70 MB. Two alike among so many: once in 30 million crawls.
@@ -143,9 +145,14 @@ class _Known:
         self._sighted.add(mark)
         return True
 
+    @cached_property
+    def _rows(self) -> pa.Table:
+        """The stored photos whole, in the order of `_row_of`; photos added since come after them."""
+        return self._dataset.photos_table.current("photo_id")
+
     def _facts(self, photo_id: str) -> tuple[str, int, bytes]:
         if photo_id not in self._added:
-            row = self._stored.slice(self._row_of[photo_id], 1).to_pylist()[0]
+            row = self._rows.slice(self._row_of[photo_id], 1).to_pylist()[0]
             self._added[photo_id] = row["source"], len(row["tags"]), _digest(row)
         return self._added[photo_id]
 

@@ -32,7 +32,7 @@ def curated(painted, lhq, tmp_path_factory) -> Path:
     for path in [*sorted(painted.glob("*.jpg"))[:40], painted / "metadata.csv"]:
         (place / "PICTURES" / path.name).write_bytes(path.read_bytes())
     (place / "PICTURES" / "large.jpg").write_bytes(b"not a picture")
-    commands = block_with("lhq crawl").strip().splitlines()
+    commands = block_with("--source folder").strip().splitlines()
     assert len(commands) == 4
     for command in commands:
         program, *arguments = shlex.split(command)

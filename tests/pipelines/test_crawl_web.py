@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -12,8 +14,13 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeWeb, Plan
-from fakes.faults import FLICKR_API, IMAGES, UNSPLASH_API, Fault, everything
+from fakes import flickr as fake_flickr
+from fakes import unsplash as fake_unsplash
+from fakes.faults import FLICKR_API, FLICKR_IMAGES, IMAGES, UNSPLASH_API, UNSPLASH_IMAGES, Fault, everything
 from web_crawl import CONNECTIONS, Crawl, assert_complete, made_up
+
+from manifests.dataset import Dataset
+from pipelines.engine.ray_pool import PLACE, SESSION
 
 pytestmark = pytest.mark.slow  # each runs the program, with thousands of real requests
 
@@ -109,3 +116,69 @@ def test_killed_ten_times_it_ends_the_same_and_asks_for_little_twice(crawl, work
     fetched = Counter((entry.place, entry.item) for entry in crawl.web.entries(*IMAGES))
     again = sum(count - 1 for count in fetched.values())
     assert again <= kills * (CONNECTIONS + 256 * max(1, workers))
+
+
+@pytest.mark.parametrize("crawl", [(120, 4, Plan())], indirect=True)
+def test_what_the_tags_reject_is_listed_and_not_downloaded(crawl, lhq, tmp_path):
+    """As the README says: list, filter by metadata, then fetch what is still wanted."""
+    assert crawl.run("--metadata-only", "--full-tags", "--workers", 0).returncode == 0
+    assert not crawl.web.entries(*IMAGES)
+    unwanted = tmp_path / "unwanted.txt"
+    unwanted.write_text("snowpeak\n")
+    filtered = lhq("filter", crawl.dataset, "--tags", "--set", f"tags.blacklist={unwanted}", "--workers", 0)
+    assert filtered.code == 0, filtered.err
+    ran = crawl.run("--full-tags", "--workers", 0, "--json")
+    assert ran.returncode == 0, ran.stderr
+    wanted = crawl.web.world.wanted(crawl.queries)
+    without = {one for one in wanted if "Snow Peak" not in crawl.web.world.shots[one].tags}
+    assert 10 < len(without) < len(wanted) - 10
+    files = Dataset.open(crawl.dataset).files()
+    assert set(files["photo_id"].to_pylist()) == without
+    assert json.loads(ran.stdout)["unwanted"] == len(wanted) - len(without)
+    asked = Counter(entry.item for entry in crawl.web.entries(UNSPLASH_API) if entry.item.startswith("search"))
+    assert max(asked.values()) == 1, "the second crawl lists nothing anew"
+
+
+@pytest.mark.parametrize("crawl", [(40, 2, Plan())], indirect=True)
+def test_without_a_permission_of_unsplash_only_metadata_is_written(crawl):
+    command = crawl.command("--workers", 0)
+    at = command.index("--have-permission")
+    del command[at : at + 2]
+    ran = subprocess.run(command, env=crawl.env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "Unsplash Dataset" in ran.stdout
+    assert not crawl.web.entries(UNSPLASH_IMAGES)
+    assert not [entry for entry in crawl.web.entries(UNSPLASH_API) if not entry.item.startswith("search")]
+    assert crawl.web.entries(FLICKR_IMAGES)
+
+
+@pytest.mark.parametrize("crawl", [(300, 6, SLOW_IMAGES)], indirect=True)
+def test_no_key_stands_in_any_file_also_of_ray_and_of_a_killed_crawl(crawl):
+    sessions = set(Path(PLACE).glob(f"{SESSION}*"))
+    process = subprocess.Popen(
+        crawl.command("--workers", 2), env=crawl.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 120
+    while not crawl.web.entries(*IMAGES):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate()
+    assert crawl.run("--workers", 0).returncode == 0
+    session = set(Path(PLACE).glob(f"{SESSION}*")) - sessions
+    places = [crawl.dataset, crawl.place / "state", *session]
+    files = {path: path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()}
+    assert any(path.suffix == ".sqlite" for path in files)
+    assert any("logs" in path.parts for path in files), "Ray's logs are there"
+    dataset = Dataset.open(crawl.dataset)
+    cells = b"".join(
+        repr(table.read().to_pylist()).encode()
+        for table in (dataset.photos_table, dataset.sightings_table, dataset.files_table)
+    )
+    for key in (fake_unsplash.KEY, fake_flickr.KEY, fake_flickr.SECRET):
+        for name, text in {**files, Path("cells"): cells, Path("output"): said}.items():
+            assert key.encode() not in text, name
+    for left in session:
+        shutil.rmtree(left, ignore_errors=True)
