@@ -12,6 +12,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,7 +133,8 @@ def _clean_resize(images: Tensor) -> Tensor:
     from cleanfid.resize import build_resizer
 
     resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
-    resized = [resize(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:  # Pillow works without Python's lock
+        resized = list(pool.map(resize, images.permute(0, 2, 3, 1).cpu().numpy()))
     return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
 
 

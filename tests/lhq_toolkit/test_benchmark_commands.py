@@ -82,7 +82,7 @@ def test_frames_are_written_and_never_over_others(run, lhq, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path, monkeypatch):
+def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path):
     (tmp_path / "some").mkdir()
     for path in sorted(painted.glob("*.jpg"))[:20]:
         (tmp_path / "some" / path.name).write_bytes(path.read_bytes())
@@ -97,9 +97,17 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert [row["model"] for row in first.json["rows"]] == ["stylegan2", "alis"]
     assert {row["dataset"] for row in first.json["rows"]} == {"tiny"}
     table = board.read_bytes()
+    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")}
     again = lhq(*command)
     assert again.json == first.json
     assert board.read_bytes() == table
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")} == runs
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "new.jpg").write_bytes(sorted(painted.glob("*.jpg"))[30].read_bytes())
+    assert lhq("crawl", dataset, "--source", "folder", "--path", tmp_path / "more", "--workers", 0).code == 0
+    later = lhq(*command, "--models", "stylegan2")  # a subset that has grown is another one
+    assert later.code == 0, later.err
+    assert later.json["rows"][0]["subset_hash"] != first.json["rows"][0]["subset_hash"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +118,10 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
         (["train", "alis", "{data}", "-o", "{new}", "--set", "lr=1"], 2, "learning_rate"),
         (["train", "alis", "{new}", "-o", "{new}"], 1, "does not exist"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "patches=3"], 2, "patches"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "z_dim=0"], 2, "z_dim"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "budget=paper"], 2, "budget"),
+        (["train", "alis", "{data}", "-o", "{new}", "--seed", "18446744073709551616"], 2, "--seed"),
+        (["benchmark", "--dataset", "../tower", "--data", "{data}"], 2, "plain name"),
         (["evaluate", "{new}", "{data}"], 1, "lhq train"),
         (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
         (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
