@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -54,16 +55,19 @@ class ImageStore:
         sha256 = hashlib.sha256(data).hexdigest()
         stored = Stored(sha256, self.relative_path(sha256, extension))
         final = self.root / stored.path
-        try:
+        with contextlib.suppress(FileNotFoundError):
             if final.stat().st_size == len(data):
                 return Written(stored, final, None)
-        except FileNotFoundError:
-            final.parent.mkdir(parents=True, exist_ok=True)  # made durable by `name`
         temporary = atomic.temporary_beside(final)
         try:
-            temporary.write_bytes(data)
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                final.parent.mkdir(parents=True, exist_ok=True)  # made durable by `name`
+                temporary.write_bytes(data)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise
         return Written(stored, final, temporary)
 
