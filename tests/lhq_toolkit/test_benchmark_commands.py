@@ -32,6 +32,7 @@ def run(data, lhq) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_models_are_counted_as_published(lhq):
     found = lhq("models", "--json").json
     assert found["stylegan2"] == {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611}
@@ -110,6 +111,7 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert later.json["rows"][0]["subset_hash"] != first.json["rows"][0]["subset_hash"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -143,6 +145,7 @@ def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, t
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_the_inception_is_refused_unopened(run, data, lhq, tmp_path):
     (tmp_path / features.INCEPTION_FILE).write_bytes(b"a pickle would be opened here")
     ran = lhq("evaluate", run, data, "--frames", 20, env={"LHQ_CACHE": str(tmp_path)})
@@ -170,6 +173,7 @@ for package in (models, benchmarks):
     assert {"benchmarks.training", "benchmarks.runs", "models.alis", "models.features"} <= set(ran.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_training_says_how_far_it_came_in_its_metrics(run):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "generator_loss" in line] == [1, 2, 3, 4]

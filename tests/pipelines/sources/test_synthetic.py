@@ -174,6 +174,7 @@ def test_without_a_subject_the_left_is_as_the_mirrored_right() -> None:
     assert np.abs(off).max() < 4.0
 
 
+@pytest.mark.slow
 def test_without_a_subject_the_middle_is_as_the_sides() -> None:
     """Column means, less the scene's own mean, stay within 4 standard errors of zero at all 24 x 3 places."""
     assert np.abs(deviations(profiles()[False])).max() < 4.0
