@@ -14,6 +14,7 @@ import pytest
 import tiny
 import torch
 import training_process
+from matrices import mostly_long
 from running import lhq_command
 from torch import nn
 
@@ -57,7 +58,7 @@ def test_the_next_twenty_losses_after_a_restore_are_equal_bit_for_bit(model):
     assert losses_of(resumed, 20) == losses_of(unbroken, 20)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", mostly_long(MODELS, ("alis",)))
 @pytest.mark.slow
 def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
     data = tiny.write(tmp_path / "data", tiny.images())

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from comparing import assert_equal_datasets, assert_equal_rows, files_of
+from matrices import mostly_long
 from PIL import Image
 from running import run_until_killed
 
@@ -295,7 +296,7 @@ POINTS = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", mostly_long(POINTS, ("generation.inside:2", "remove.named")))
 def test_a_removal_killed_at_a_named_point_ends_as_an_unbroken_one(lhq, original, tmp_path, point):
     arguments = ("--author", ANNA, "--url", _page("c0.png"), "--yes")
     for name in ("killed", "whole"):

@@ -198,7 +198,7 @@ def test_a_quota_holds_over_two_processes_and_a_kill(tmp_path: Path) -> None:
     assert KEY.encode() not in (tmp_path / "quota.sqlite").read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_600_a_minute_hold_over_two_processes_and_a_kill(tmp_path: Path) -> None:
     web = _asked_in_two_processes(tmp_path, Rate(600, 60.0), 440)
     assert len(web.log) >= 440 + 110 + 220
