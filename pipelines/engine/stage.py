@@ -39,6 +39,11 @@ def measuring(default: Any, **limits: Any) -> Any:
     return Field(default, json_schema_extra={"measuring": True}, **limits)
 
 
+def empty_is_none(value: Any) -> Any:
+    """For settings that may be taken back: `--set stage.name=` is None again."""
+    return None if value == "" else value
+
+
 def _is_measuring(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("measuring"))
 
