@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -40,6 +41,9 @@ class Resolution(Stage[ResolutionSettings]):
     name = "resolution"
     version = 1
     settings_type = ResolutionSettings
+
+    def reads(self) -> Sequence[str]:
+        return ("file_width", "file_height", "width", "height")
 
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts from `file_width` and `file_height`, else `width` and `height`; the value is the short side."""

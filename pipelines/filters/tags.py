@@ -67,6 +67,9 @@ class Tags(Stage[TagsSettings]):
         lists = [self._blacklist, self._allowed] if self._allowed else [self._blacklist]
         return hashlib.sha256("\n--\n".join("\n".join(entries) for entries in lists).encode()).hexdigest()
 
+    def reads(self) -> Sequence[str]:
+        return ("tags", "title", "description") if self.settings.words else ("tags",)
+
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts from `tags` (lists of normalised tags), with `words` also from `title` and `description`.
 
