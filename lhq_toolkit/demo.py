@@ -90,7 +90,7 @@ def _contact_sheet(folder: Path, sheet: Path) -> None:
     from pipelines.funnel import walk
 
     dataset = Dataset.open(folder)
-    contact_sheet.draw(walk(dataset, existing(dataset, recipes.DEFAULT)), sheet)
+    contact_sheet.draw(walk(dataset, existing(dataset, recipes.DEFAULT), columns=()), sheet)
 
 
 if __name__ == "__main__":
