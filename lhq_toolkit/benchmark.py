@@ -20,6 +20,7 @@ from manifests import atomic
 from manifests.errors import SetupError
 from models import features
 from models.features import Extractor
+from models.weights import WeightsError
 from pipelines.engine.progress import Progress
 
 ROW = "row.json"  # in a run: what its last measuring found
@@ -99,7 +100,7 @@ def extractor(cache: Path, device: torch.device) -> Extractor:
     """The 2015 Inception where its file lies in the cache, else the small fixed network."""
     try:
         return features.available(cache, device)
-    except features.WeightsError as error:
+    except WeightsError as error:
         raise SetupError(str(error)) from error
 
 

@@ -18,6 +18,7 @@ from lhq_toolkit import __version__
 from lhq_toolkit.commands import (
     benchmark,
     crawl,
+    doctor,
     evaluate,
     export,
     filter_,
@@ -28,6 +29,7 @@ from lhq_toolkit.commands import (
     remove,
     status,
     train,
+    weights,
 )
 from manifests.errors import LhqError, MisuseError
 
@@ -53,6 +55,8 @@ app.command("generate")(generate.generate)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(weights.app, name="weights")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -50,7 +50,8 @@ def benchmark(
 
     Killed anywhere, the same command goes on; what is finished is not made again.
     """
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     if Path(dataset).name != dataset:
         raise MisuseError(f"--dataset {dataset!r}: a plain name is wanted; where the data lies is said by --data")

@@ -35,7 +35,8 @@ def evaluate(
     The distance is called FID only where the 2015 Inception lies in LHQ_CACHE; else it is a Frechet distance (fd)
     on the features of a small fixed network.
     """
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     chosen = prepare(device, threads)  # before PyTorch is imported
     from benchmarks import leaderboard, pictures, recipes

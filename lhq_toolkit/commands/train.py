@@ -40,7 +40,8 @@ def train(
     RUN/recipe.json says every number that matters, RUN/metrics.jsonl the losses of each step and, at the start and
     at some checkpoints, the distance to the pictures.
     """
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
     chosen = prepare(device, threads)  # before PyTorch is imported
     from benchmarks import pictures, recipes
