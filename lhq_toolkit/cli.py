@@ -26,6 +26,7 @@ from lhq_toolkit.commands import (
     leaderboard,
     manifest,
     models_,
+    remove,
     status,
     train,
     weights,
@@ -47,6 +48,7 @@ app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("export")(export.export)
+app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)

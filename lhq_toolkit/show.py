@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from pipelines.filter import Filtered
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from benchmarks.leaderboard import Row
 
 REASONS_SHOWN = 4
@@ -20,12 +21,12 @@ REASONS_SHOWN = 4
 
 def status(funnel: Funnel) -> dict[str, Any]:
     """The JSON of `lhq status`."""
-    statuses = funnel.photos["file_status"].to_pylist()
+    statuses = counted(funnel.photos["file_status"])
     return {
         "photos": funnel.photos.num_rows,
         "files": {
-            "ok": statuses.count(schema.OK),
-            "failed": statuses.count(schema.FAILED) + statuses.count(schema.GIVEN_UP),
+            "ok": statuses.get(schema.OK, 0),
+            "failed": statuses.get(schema.FAILED, 0) + statuses.get(schema.GIVEN_UP, 0),
         },
         "stages": {
             outcome.stage: {
@@ -59,13 +60,19 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
             f"   {_some(outcome.reasons())}".rstrip()
         )
     lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
-    return "\n".join(lines + _settings(recipe))
+    notes = [f"  {outcome.stage}: {note}" for outcome in funnel.outcomes for note in outcome.notes]
+    return "\n".join(lines + notes + _settings(recipe))
 
 
 def _file_errors(funnel: Funnel) -> dict[str, int]:
     """Why files are not there, most frequent first."""
-    errors = [error for error in funnel.photos["file_error"].to_pylist() if error is not None]
-    return dict(Counter(errors).most_common())
+    return counted(funnel.photos["file_error"])
+
+
+def counted(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each text stands in a column, most frequent first; nulls are not counted."""
+    pairs = column.drop_null().value_counts().to_pylist()
+    return {one["values"]: one["counts"] for one in sorted(pairs, key=lambda one: -one["counts"])}
 
 
 def _some(counts: Mapping[str, int]) -> str:
@@ -129,6 +136,7 @@ def _group(rows: Sequence[Row]) -> str:
         f"{'model':<12}{'budget':<8}{name:>10}{'infinity ' + name:>14}{'images':>12}{'hours':>9}{'ms/image':>10}"
         f"{'ms/frame':>10}{'parameters':>13}   device",
     ]
+    with_infinity = [row for row in rows if row.infinity_setup is not None]
     for row in rows:
         endless = row.infinity_fd if row.infinity_fid is None else row.infinity_fid
         numbers = (
@@ -140,7 +148,17 @@ def _group(rows: Sequence[Row]) -> str:
         lines.append(
             f"{row.model:<12}{row.budget:<8}{numbers}   {where}" + ("" if row.origin == "ours" else f" ({row.origin})")
         )
+    if with_infinity:
+        lines.append(f"infinity {name}: " + "; ".join(_infinity(with_infinity)))
     return "\n".join(lines)
+
+
+def _infinity(rows: Sequence[Row]) -> list[str]:
+    """What the infinity numbers are from: said per model where they are not all alike, and so not comparable."""
+    setups = {(row.infinity_setup, row.sampling) for row in rows}
+    if len(setups) == 1:
+        return [f"{rows[0].infinity_setup}, {rows[0].sampling}"]
+    return ["not comparable with each other", *(f"{row.model}: {row.infinity_setup}, {row.sampling}" for row in rows)]
 
 
 def _features(row: Row) -> str:

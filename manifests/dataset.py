@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from manifests import atomic, schema
+from manifests import atomic, generations, schema
 from manifests.errors import SetupError
 from manifests.locks import Lock, locked
 from manifests.store import ImageStore
-from manifests.tables import Table
+from manifests.tables import Table, latest_at, take
 
 CRAWL_LOCK = "crawl"
 RECIPES_LOCK = "recipes"
@@ -67,6 +67,7 @@ class Dataset:
                 "name": root.resolve().name,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "toolkit": toolkit,
+                "salt": secrets.token_hex(16),  # of the tombstones' hashes
                 "generations": dict.fromkeys(schema.CRAWL_TABLES, 1),
             }
             atomic.write_bytes(root / "dataset.json", (json.dumps(facts, indent=2) + "\n").encode())
@@ -92,6 +93,10 @@ class Dataset:
     def files_table(self) -> Table:
         return self.table("files", schema.FILES)
 
+    @property
+    def tombstones_table(self) -> Table:
+        return self.table("tombstones", schema.TOMBSTONES)
+
     def measurements_table(self, stage: str, columns: Mapping[str, pa.DataType]) -> Table:
         """What an image stage measured, keyed by sha256 and fingerprint."""
         return self.table(schema.measurement_table(stage), schema.measurement_schema(columns))
@@ -107,7 +112,10 @@ class Dataset:
         Swept last so that at rest a plain reader of all `part-*.parquet` meets every row once.
         """
         with locked(self.root, name, wait_seconds=wait_seconds) as held:
+            if Dataset.open(self.root).generations != self.generations:
+                raise SetupError(f"{self.root} was rewritten by a take-down meanwhile: run the same command again")
             for table in tables:
+                generations.sweep(table)
                 table.sweep()
             yield held
             held.check()
@@ -131,11 +139,22 @@ class Dataset:
         """One row per photo that was tried: its latest file row."""
         return self.files_table.current("photo_id")
 
-    def photos_with_files(self) -> pa.Table:
-        """The columns of `photos` beside `file_status`, `sha256`, `path`, `file_{bytes,format,width,height,error}`."""
-        renamed = {name: f"file_{name}" for name in ("status", "bytes", "format", "width", "height", "error")}
-        files = self.files().select(["photo_id", "sha256", "path", *renamed]).rename_columns(renamed)
-        return _left_join(self.photos_table.current("photo_id"), files, "photo_id")
+    def photos_with_files(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The columns of `photos` beside `file_status`, `sha256`, `path`, `file_{bytes,format,width,height,error}`.
+
+        With `columns` only these of them, and `photo_id`; what is not asked for is not read.
+        """
+        names = {f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")}
+        names = {"sha256": "sha256", "path": "path", **names}
+        if columns is not None and (unknown := sorted({*columns} - {*names} - {*schema.PHOTOS.names})):
+            raise KeyError(f"no column {unknown[0]!r} of photos and their files")
+        mine = [name for name in schema.PHOTOS.names if columns is None or name in {"photo_id", *columns}]
+        theirs = {name: stored for name, stored in names.items() if columns is None or name in columns}
+        photos = self.photos_table.current("photo_id", mine)
+        if not theirs:
+            return photos
+        files = self.files_table.read(["photo_id", *theirs.values()]).rename_columns(["photo_id", *theirs])
+        return _left_join(photos, files, "photo_id")
 
 
 def _may_stand_in_a_new_dataset(path: Path) -> bool:
@@ -144,12 +163,11 @@ def _may_stand_in_a_new_dataset(path: Path) -> bool:
 
 
 def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:
-    """`left` in its order with the columns of `right`, whose keys are unique; null where it has none.
+    """`left` in its order with the columns of the last row of its key in `right`; null where it has none.
 
     Arrow's own join does not carry list columns, so the rows are looked up and taken.
     """
-    at = pc.index_in(left[key], value_set=right[key].combine_chunks())
-    for name in right.column_names:
-        if name != key:
-            left = left.append_column(right.schema.field(name), right[name].combine_chunks().take(at))
+    found = take(right.drop_columns([key]), latest_at(left[key], right[key]))
+    for field, column in zip(found.schema, found.columns, strict=True):
+        left = left.append_column(field.with_nullable(True), column)
     return left

@@ -26,6 +26,7 @@ from manifests.errors import SetupError
 FAN_IN = 8  # neighbours of one width that become one part
 MERGE_BYTES = 512 * 1024**2  # parts together above this size are left as they are
 ROW_GROUP = 65_536
+LARGE_BYTES = 2**31 - 1  # of a column, above which 32-bit offsets do not reach
 
 T = TypeVar("T")
 
@@ -72,12 +73,17 @@ class Table:
         """Number of rows, superseded ones included, from the footers alone."""
         return self._retrying(_count_rows)
 
+    def stored_columns(self) -> set[str]:
+        """Names of the columns that the parts hold, whatever this table's schema states."""
+        return self._retrying(_column_names)
+
     def version(self) -> list[str]:
         """Names of the live parts: equal names mean equal content, as parts are never changed."""
         return [part.path.name for part in self.parts()]
 
     def _listed(self) -> list[Part]:
         if not self.folder.is_dir():
+            _refuse_if_rewritten(self.folder)
             return []
         found = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
         return [Part(int(match[1]), int(match[2]), path) for match, path in found if match]
@@ -103,7 +109,7 @@ class Table:
         parts = self.parts()
         number = parts[-1].last + 1 if parts else 1
         with atomic.replacing(self._path(number, number)) as temporary:
-            _write(temporary, self.schema, rows.to_batches(), fault="part.write.inside")
+            write_part(temporary, self.schema, rows.to_batches(), fault="part.write.inside")
         self._merge_tail()
 
     def sweep(self) -> None:
@@ -120,7 +126,7 @@ class Table:
             if sum(part.path.stat().st_size for part in tail) > MERGE_BYTES:
                 return
             with atomic.replacing(self._path(tail[0].first, tail[-1].last)) as temporary:
-                _write(temporary, self.schema, _batches(tail, self.schema))
+                write_part(temporary, self.schema, _batches(tail, self.schema))
                 faults.point("part.merge.before_rename")
             self._remove_replaced(keep=tail)  # a reader may have just listed these
 
@@ -136,19 +142,68 @@ class Table:
 
 def latest(rows: pa.Table, key: str) -> pa.Table:
     """The last row of each key, in order of the key's first appearance."""
-    if rows.num_rows == 0:
+    if len(pc.unique(rows[key])) == rows.num_rows:  # nothing was superseded
         return rows
     numbered = pa.table({"key": rows[key], "row": np.arange(rows.num_rows)})
     grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "min"), ("row", "max")])
-    if grouped.num_rows == rows.num_rows:  # nothing was superseded
-        return rows
-    return rows.take(grouped.sort_by("row_min")["row_max"])  # Arrow leaves the order of groups open
+    return take(rows, grouped.sort_by("row_min")["row_max"])  # Arrow leaves the order of groups open
+
+
+def take(rows: pa.Table, at: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows at these places; null where a place is null. Text above 2 GiB becomes `large_string`.
+
+    Arrow puts the chunks of a column together to take from them, and its `string` counts bytes in 32 bits.
+    """
+    for place, field in enumerate(rows.schema):
+        if rows[field.name].nbytes > LARGE_BYTES:
+            wide = field.with_type(_large(field.type))
+            rows = rows.set_column(place, wide, rows[field.name].cast(wide.type))
+    return rows.take(at)
+
+
+def latest_at(wanted: pa.ChunkedArray | pa.Array, keys: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """For each wanted key the place of its last row among `keys`; null where it has none."""
+    last = len(keys) - 1
+    backwards = keys.take(pa.array(np.arange(last, -1, -1)))
+    if isinstance(backwards, pa.ChunkedArray):
+        backwards = backwards.combine_chunks()
+    at = pc.index_in(wanted, value_set=backwards)  # of a key that stands twice it finds the first
+    at = pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64()))
+    return at.combine_chunks() if isinstance(at, pa.ChunkedArray) else at
+
+
+def sorted_by(rows: pa.Table, key: str) -> pa.Table:
+    """The rows in order of a column."""
+    return take(rows, pc.sort_indices(rows[key]))
+
+
+def _large(kind: pa.DataType) -> pa.DataType:
+    """The same type with offsets of 64 bits."""
+    if pa.types.is_list(kind):
+        return pa.large_list(_large(kind.value_type))
+    return {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}.get(kind, kind)
 
 
 def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:
     """The rows whose key is not among `known` (anti-join)."""
     values = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
     return rows.filter(pc.invert(pc.is_in(rows[key], value_set=values)))
+
+
+def is_generation(folder: Path) -> bool:
+    """Whether a folder's name is that of a generation."""
+    return folder.name.isascii() and folder.name.isdigit()
+
+
+def _refuse_if_rewritten(folder: Path) -> None:
+    """SetupError where this generation is gone and a later one is there; none at all is a table never written."""
+    if not is_generation(folder) or not folder.parent.is_dir():
+        return
+    if any(is_generation(other) and int(other.name) > int(folder.name) for other in folder.parent.iterdir()):
+        raise SetupError(
+            f"{folder} was replaced by a take-down while this command ran (or dataset.json is an older copy): "
+            f"run the command again"
+        )
 
 
 def _live(parts: Sequence[Part]) -> list[Part]:
@@ -173,10 +228,10 @@ def _first_gap(parts: Sequence[Part]) -> int | None:
 def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
     with contextlib.ExitStack() as stack:
         # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
-        files = [stack.enter_context(_open(part)) for part in parts]
+        files = [stack.enter_context(open_part(part)) for part in parts]
         tables = []
         for part, file in zip(parts, files, strict=True):
-            with _naming(part):
+            with naming(part):
                 present = [name for name in schema.names if name in file.schema_arrow.names]
                 tables.append(_conform(file.read(columns=present), schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
@@ -185,18 +240,27 @@ def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
 def _count_rows(parts: Sequence[Part]) -> int:
     count = 0
     for part in parts:
-        with _open(part) as file:
+        with open_part(part) as file:
             count += file.metadata.num_rows
     return count
 
 
-def _open(part: Part) -> pq.ParquetFile:
-    with _naming(part):
+def _column_names(parts: Sequence[Part]) -> set[str]:
+    names: set[str] = set()
+    for part in parts:
+        with open_part(part) as file:
+            names.update(file.schema_arrow.names)
+    return names
+
+
+def open_part(part: Part) -> pq.ParquetFile:
+    """A part to read from, its pages checked; SetupError where it is damaged."""
+    with naming(part):
         return pq.ParquetFile(part.path, page_checksum_verification=True)
 
 
 @contextlib.contextmanager
-def _naming(part: Part) -> Iterator[None]:
+def naming(part: Part) -> Iterator[None]:
     """SetupError that names the part where its content is damaged."""
     try:
         yield
@@ -217,14 +281,15 @@ def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
     for part in parts:
-        with _open(part) as file:
+        with open_part(part) as file:
             for group in range(file.num_row_groups):
-                with _naming(part):
+                with naming(part):
                     rows = _conform(file.read_row_group(group), schema)
                 yield from rows.to_batches()
 
 
-def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
+def write_part(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
+    """Write rows as a part, a row group at a time; `fault` is passed before its footer is on disk."""
     with (
         path.open("wb") as stream,
         pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer,

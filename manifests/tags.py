@@ -44,10 +44,10 @@ def normalise_tags(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_list(path: Path) -> frozenset[str]:
-    """The tags of a list file: one a line, in normalised form; blank lines and lines from `#` on are skipped.
+    """The entries of a list file: one a line, in normalised form; blank lines and lines from `#` on are skipped.
 
-    Raises SetupError, naming file and line, for a file that cannot be read, a line not in normalised form,
-    or a tag that stands twice.
+    An entry is a whole tag, or the beginning of tags followed by `*`. Raises SetupError, naming file and line,
+    for a file that cannot be read, a line not in normalised form, or an entry that stands twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -59,8 +59,9 @@ def read_list(path: Path) -> frozenset[str]:
         tag = line.strip()
         if not tag or tag.startswith("#"):
             continue
-        if (normalised := normalise_tag(tag)) != tag:
-            advice = f"write {normalised!r}" if normalised else "it has no letter or digit"
+        star = "*" if tag.endswith("*") else ""
+        if (normalised := normalise_tag(tag)) + star != tag or not normalised:
+            advice = f"write {normalised + star!r}" if normalised else "it has no letter or digit"
             errors.append(f"line {number}: {tag!r} is not in normalised form, {advice}")
         elif tag in first_line:
             errors.append(f"line {number}: {tag!r} already stands in line {first_line[tag]}")

@@ -12,7 +12,8 @@ import itertools
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +74,17 @@ class Extractor:
         """
         if not len(images):
             return torch.empty(0, self.dims, device=self.device)
-        ready = images if self.prepare is None else [self.prepare(image) for image in images]
+        ready = images if self.prepare is None else _in_threads(self.prepare, images)
         with _without_tf32():
             if len({image.shape for image in ready}) == 1:
                 batch = ready if isinstance(ready, Tensor) else torch.stack(list(ready))
                 return self.network(batch.to(self.device)).float()
             return torch.cat([self.network(image[None].to(self.device)).float() for image in ready])
+
+
+def _in_threads(prepare: Callable[[Tensor], Tensor], images: Iterable[Tensor]) -> list[Tensor]:
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:  # Pillow works without Python's lock
+        return list(pool.map(prepare, images))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,10 +12,11 @@ from manifests import recipes
 from manifests.dataset import RECIPES_LOCK, Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
-from pipelines.engine.measure import Measured, bring_up_to_date
+from pipelines.engine.measure import Measured, bring_up_to_date, current_fingerprint, sweep
 from pipelines.engine.pool import Pool
+from pipelines.engine.stage import Stage
 from pipelines.filters import STAGES, make_stage
-from pipelines.funnel import Funnel
+from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order
 
 RECIPE_LOCK_SECONDS = 30.0  # a recipe is read and replaced in milliseconds
 
@@ -58,27 +60,42 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _asked_for(dataset, request)
-    for step in recipe.steps:
-        make_stage(step.stage, step.settings).weights_hash()  # SetupError before anything is measured, not between
-    funnel = Funnel(dataset)
+    stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
+    for stage in stages.values():
+        stage.weights_hash()  # SetupError before anything is measured, not between
+    funnel = Funnel(dataset, columns_read(stages.values()))
     measured: dict[str, Measured] = {}
-    for step in recipe.steps:
-        stage = make_stage(step.stage, step.settings)
-        mark = step.fingerprint
-        if stage.min_side is not None:
-            measured[stage.name] = bring_up_to_date(
-                dataset,
-                stage,
-                funnel.photos.filter(pa.array(funnel.reaching(stage))),
-                pool,
-                measure=funnel.photos.filter(pa.array(funnel.ok_file)) if request.everything else None,
-                refit=request.refit and (stage.name in request.stages or not request.stages),
-                retry_errors=request.retry_errors,
-            )
-            mark = measured[stage.name].fingerprint
-            recipe = _record(dataset, recipe, replace(step, fingerprint=mark))
-        funnel.decide(stage, mark)
+    for step in in_funnel_order(recipe.steps):
+        stage = stages[step.stage]
+        if stage.min_side is None:
+            funnel.decide(stage, step.fingerprint)
+            continue
+        done, found = _bring_up_to_date(funnel, stage, request, pool)
+        measured[stage.name] = done
+        recipe = _record(dataset, recipe, replace(step, fingerprint=done.fingerprint))
+        funnel.decide(stage, done.fingerprint, found)
     return Filtered(recipe, funnel, measured)
+
+
+def _bring_up_to_date(funnel: Funnel, stage: Stage[Any], request: Request, pool: Pool) -> tuple[Measured, Found | None]:
+    """Measure what is missing; where nothing is, the measurements that were found."""
+    refit = request.refit and (stage.name in request.stages or not request.stages)
+    mark = current_fingerprint(funnel.dataset, stage)
+    if mark is not None and not (refit or request.everything or request.retry_errors):
+        found = funnel.find(stage, mark)
+        if found.complete:
+            return sweep(funnel.dataset, stage, mark), found
+    images = funnel.photos.select(["sha256", "path"])
+    done = bring_up_to_date(
+        funnel.dataset,
+        stage,
+        images.filter(pa.array(funnel.reaching(stage))),
+        pool,
+        measure=images.filter(pa.array(funnel.ok_file)) if request.everything else None,
+        refit=refit,
+        retry_errors=request.retry_errors,
+    )
+    return done, None
 
 
 def _asked_for(dataset: Dataset, request: Request) -> Recipe:

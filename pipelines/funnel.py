@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from manifests import schema
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
-from pipelines.engine.measure import distinct_images, measurements
+from manifests.tables import latest_at, sorted_by, take
+from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
-from pipelines.filters import make_stage
+from pipelines.filters import STAGES, make_stage
 
+ALWAYS_READ = ("photo_id", "sha256", "path", "file_status", "file_error")
 NOT_REACHED, KEPT, REJECTED, ERROR, PENDING = range(5)
 
 Mask = npt.NDArray[np.bool_]
@@ -38,6 +40,8 @@ class Outcome:
     state: npt.NDArray[np.int8]  # NOT_REACHED, KEPT, REJECTED, ERROR or PENDING
     reason: npt.NDArray[np.object_]  # str or None
     value: npt.NDArray[np.float64]  # NaN where there is none
+    about: npt.NDArray[np.object_]  # id of the photo that the reason is about, or None
+    notes: tuple[str, ...] = ()  # what a person should know of these verdicts as a whole
 
     def count(self, state: int) -> int:
         """Photos in this state."""
@@ -49,23 +53,36 @@ class Outcome:
         return dict(sorted(Counter(given).items(), key=lambda item: (-item[1], item[0])))
 
 
+@dataclass(frozen=True)
+class Found:
+    """The measurements of the photos that reach a stage."""
+
+    rows: npt.NDArray[np.int64]  # of the photos that reach it
+    table: pa.Table  # measurements under the fingerprint
+    at: pa.Array  # of each of these photos its row there, null where it is not measured
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left to measure."""
+        return int(self.at.null_count) == 0
+
+
 @dataclass
 class Funnel:
-    """Walks the photos of a dataset through stages, one after another."""
+    """Walks the photos of a dataset through stages, one after another; `columns` of them are read, None: all."""
 
     dataset: Dataset
-    photos: pa.Table = field(init=False)  # photos_with_files(), the order of every mask
+    columns: Sequence[str] | None = None
+    photos: pa.Table = field(init=False)  # of photos_with_files(), the order of every mask
     alive: Mask = field(init=False)  # kept by all stages so far
+    ok_file: Mask = field(init=False)  # photos whose file is there and complete
     outcomes: list[Outcome] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.photos = self.dataset.photos_with_files()
+        columns = None if self.columns is None else [*ALWAYS_READ, *self.columns]
+        self.photos = self.dataset.photos_with_files(columns)
         self.alive = np.ones(self.photos.num_rows, dtype=bool)
-
-    @property
-    def ok_file(self) -> Mask:
-        """Photos whose file is there and complete."""
-        return _mask(pc.equal(self.photos["file_status"], schema.OK))
+        self.ok_file = _mask(pc.equal(self.photos["file_status"], schema.OK))
 
     @property
     def members(self) -> Mask:
@@ -76,54 +93,85 @@ class Funnel:
         """Photos that reach the stage when it stands next."""
         return self.alive if stage.min_side is None else self.alive & self.ok_file
 
-    def decide(self, stage: Stage[Any], fingerprint: str | None) -> Outcome:
-        """Let the stage judge the photos that reach it; who it does not keep goes no further."""
-        reached = self.reaching(stage)
+    def find(self, stage: Stage[Any], fingerprint: str | None) -> Found:
+        """The measurements of an image stage for the photos that reach it."""
+        rows = np.flatnonzero(self.reaching(stage))
+        table = measurements(self.dataset, stage, fingerprint or "")
+        wanted = self.photos["sha256"] if len(rows) == self.photos.num_rows else self.photos["sha256"].take(rows)
+        return Found(rows, table, latest_at(wanted, table["sha256"]))
+
+    def decide(self, stage: Stage[Any], fingerprint: str | None, found: Found | None = None) -> Outcome:
+        """Let the stage judge the photos that reach it; who it does not keep goes no further.
+
+        `found`, if it is at hand, is what `find` says of the same stage and fingerprint.
+        """
         size = self.photos.num_rows
-        state = np.full(size, NOT_REACHED, dtype=np.int8)
-        reason = np.full(size, None, dtype=object)
-        value = np.full(size, np.nan)
-        rows = np.flatnonzero(reached)
-        view = self.photos if len(rows) == size else self.photos.filter(pa.array(reached))
+        outcome = Outcome(
+            stage.name,
+            state=np.full(size, NOT_REACHED, dtype=np.int8),
+            reason=np.full(size, None, dtype=object),
+            value=np.full(size, np.nan),
+            about=np.full(size, None, dtype=object),
+        )
+        measured: dict[str, pa.ChunkedArray] = {}
+        rows = np.flatnonzero(self.reaching(stage))
         if stage.min_side is not None:
-            view, rows = self._measured(stage, fingerprint, view, rows, state, reason)
-        verdicts = stage.decide(view)
+            rows, measured = self._measured(stage, fingerprint, found or self.find(stage, fingerprint), outcome)
+        verdicts = stage.decide(self._view(stage, rows, measured))
         keep = np.asarray(verdicts.keep, dtype=bool)
-        state[rows] = np.where(keep, KEPT, REJECTED)
-        reason[rows] = np.asarray(verdicts.reason, dtype=object)
-        value[rows] = np.array([np.nan if one is None else one for one in verdicts.value], dtype=np.float64)
-        outcome = Outcome(stage.name, state, reason, value)
-        self.alive = state == KEPT
+        outcome.state[rows] = np.where(keep, KEPT, REJECTED)
+        outcome.reason[rows] = np.asarray(verdicts.reason, dtype=object)
+        outcome.value[rows] = np.asarray(verdicts.value, dtype=np.float64)  # None becomes NaN
+        if verdicts.about is not None:
+            outcome.about[rows] = np.asarray(verdicts.about, dtype=object)
+        outcome = replace(outcome, notes=tuple(verdicts.notes))
+        self.alive = outcome.state == KEPT
         self.outcomes.append(outcome)
         return outcome
 
+    def _view(
+        self, stage: Stage[Any], rows: npt.NDArray[np.int64], measured: Mapping[str, pa.ChunkedArray]
+    ) -> pa.Table:
+        """What the stage decides on: the columns it reads of the photos in `rows`, and its measurements."""
+        reads = stage.reads()
+        view = self.photos if reads is None else self.photos.select(list(dict.fromkeys(("photo_id", *reads))))
+        if len(rows) < view.num_rows:
+            reached = np.zeros(view.num_rows, dtype=bool)
+            reached[rows] = True
+            view = view.filter(pa.array(reached))
+        if stage.decides_last:  # every other stage has spoken, and only whom it kept is still here
+            view = view.append_column("others", pa.array(self.alive[rows]))
+        for name, column in measured.items():
+            view = view.append_column(name, column)
+        return view
+
     def _measured(
-        self,
-        stage: Stage[Any],
-        fingerprint: str | None,
-        view: pa.Table,
-        rows: npt.NDArray[np.int64],
-        state: npt.NDArray[np.int8],
-        reason: npt.NDArray[np.object_],
-    ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """Add the stage's columns; mark as pending or error, and leave out, what has no measurement."""
-        found = measurements(self.dataset, stage, fingerprint or "")
-        at = pc.index_in(view["sha256"], value_set=found["sha256"].combine_chunks())
-        error = found["error"].combine_chunks().take(at)
-        pending = _mask(pc.is_null(at))
+        self, stage: Stage[Any], fingerprint: str | None, found: Found, outcome: Outcome
+    ) -> tuple[npt.NDArray[np.int64], dict[str, pa.ChunkedArray]]:
+        """The photos that have a measurement, and the stage's columns for them; says of the others why not."""
+        pending = _mask(pc.is_null(found.at))
+        error = found.table["error"].take(found.at)
         failed = _mask(pc.is_valid(error))
-        state[rows[pending]] = PENDING
-        reason[rows[pending]] = _why_pending(stage, fingerprint, view)
-        state[rows[failed]] = ERROR
-        reason[rows[failed]] = np.asarray(error.to_pylist(), dtype=object)[failed]
+        outcome.state[found.rows[pending]] = PENDING
+        if pending.any():
+            outcome.reason[found.rows[pending]] = self._why_pending(stage, fingerprint, found.rows)
+        outcome.state[found.rows[failed]] = ERROR
+        outcome.reason[found.rows[failed]] = error.filter(pa.array(failed)).to_pylist()
         good = ~pending & ~failed
-        for name in stage.columns:
-            view = view.append_column(name, found[name].combine_chunks().take(at))
-        return (view, rows) if good.all() else (view.filter(pa.array(good)), rows[good])
+        at = found.at if good.all() else found.at.filter(pa.array(good))
+        values = take(found.table.select(list(stage.columns)), at)
+        return found.rows[good], {name: values[name] for name in stage.columns}
+
+    def _why_pending(self, stage: Stage[Any], fingerprint: str | None, rows: npt.NDArray[np.int64]) -> str:
+        if stage.fit_needs is not None and fingerprint is None:
+            images = len(pc.unique(self.photos["sha256"].take(rows)))
+            if images < stage.fit_needs:
+                return f"too few photos to fit: {images} of the {stage.fit_needs} needed"
+        return "not measured yet"
 
     def subset_hash(self) -> str:
         """Hash of the subset: its sorted photo ids and file hashes."""
-        members = self.photos.select(["photo_id", "sha256"]).filter(pa.array(self.members)).sort_by("photo_id")
+        members = sorted_by(self.photos.select(["photo_id", "sha256"]).filter(pa.array(self.members)), "photo_id")
         pairs = zip(members["photo_id"].to_pylist(), members["sha256"].to_pylist(), strict=True)
         return hash_of_members(pairs)
 
@@ -136,12 +184,29 @@ def hash_of_members(pairs: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def walk(dataset: Dataset, recipe: Recipe) -> Funnel:
-    """The whole funnel of a recipe, from what is measured now."""
-    funnel = Funnel(dataset)
-    for step in recipe.steps:
-        funnel.decide(stage_of(recipe, step), step.fingerprint)
+def walk(dataset: Dataset, recipe: Recipe, columns: Sequence[str] | None = None) -> Funnel:
+    """The whole funnel of a recipe, from what is measured now.
+
+    Of the photos it has what the stages read, and `columns`; None: every column, which takes much longer to read.
+    """
+    stages = {step.stage: stage_of(recipe, step) for step in recipe.steps}
+    funnel = Funnel(dataset, columns_read(stages.values(), columns))
+    for step in in_funnel_order(recipe.steps):
+        funnel.decide(stages[step.stage], step.fingerprint)
     return funnel
+
+
+def in_funnel_order(steps: Sequence[Step]) -> list[Step]:
+    """The steps as photos meet them: those of stages that decide last at the end."""
+    return sorted(steps, key=lambda step: step.stage in STAGES and STAGES[step.stage].decides_last)
+
+
+def columns_read(stages: Iterable[Stage[Any]], more: Sequence[str] | None = ()) -> list[str] | None:
+    """The columns that any of the stages reads, and `more`; None: all there are."""
+    read = [stage.reads() for stage in stages]
+    if more is None or any(one is None for one in read):
+        return None
+    return list(dict.fromkeys([*more, *(name for one in read for name in one or ())]))
 
 
 def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
@@ -153,14 +218,6 @@ def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
             f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade the toolkit, "
             f"or change the recipe with: lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
         ) from error
-
-
-def _why_pending(stage: Stage[Any], fingerprint: str | None, view: pa.Table) -> str:
-    if stage.fit_needs is not None and fingerprint is None:
-        images = distinct_images(view).num_rows
-        if images < stage.fit_needs:
-            return f"too few photos to fit: {images} of the {stage.fit_needs} needed"
-    return "not measured yet"
 
 
 def _mask(values: pa.ChunkedArray | pa.Array) -> Mask:

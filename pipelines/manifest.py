@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from manifests import flat
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
+from manifests.tables import sorted_by
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
 LAYOUT = 1  # raised when the columns of the flat manifest change
@@ -28,6 +30,8 @@ def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
         with contextlib.suppress(OSError):  # only a cache: a dataset that cannot be written has a manifest too
             path.parent.mkdir(exist_ok=True)
             flat.write(path, rows, inputs)
+            if Dataset.open(dataset.root).generations != dataset.generations:  # a take-down ended meanwhile
+                path.unlink(missing_ok=True)
     flat.write(out, rows, inputs)
     return rows
 
@@ -38,10 +42,10 @@ def flatten(funnel: Funnel) -> pa.Table:
     for outcome in funnel.outcomes:
         rows = rows.append_column(f"{outcome.stage}_value", _numbers(outcome))
         rows = rows.append_column(f"{outcome.stage}_keep", _keep(outcome))
-        rows = rows.append_column(f"{outcome.stage}_reason", pa.array(outcome.reason, pa.string()))
+        rows = rows.append_column(f"{outcome.stage}_reason", pa.array(_reasons(outcome), pa.string()))
     rows = rows.append_column("keep", pa.array(funnel.members))
     rows = rows.append_column("reason", pa.array(_final_reasons(funnel), pa.string()))
-    return rows.sort_by("photo_id")
+    return sorted_by(rows, "photo_id")
 
 
 def _numbers(outcome: Outcome) -> pa.Array:
@@ -54,12 +58,21 @@ def _keep(outcome: Outcome) -> pa.Array:
     return pa.array(outcome.state == KEPT, pa.bool_(), mask=undecided)
 
 
+def _reasons(outcome: Outcome) -> npt.NDArray[np.object_]:
+    """The reasons, each with the photo it is about."""
+    reasons = outcome.reason.copy()
+    for row in np.flatnonzero([one is not None for one in outcome.about]):
+        reasons[row] = f"{reasons[row]}: {outcome.about[row]}"
+    return reasons
+
+
 def _final_reasons(funnel: Funnel) -> list[str | None]:
     """Why a photo is out: the first stage that did not keep it, or its file."""
     reasons: list[str | None] = [None] * funnel.photos.num_rows
     for outcome in funnel.outcomes:
+        said = _reasons(outcome)
         for row in np.flatnonzero((outcome.state != KEPT) & (outcome.state != NOT_REACHED)):
-            reasons[row] = f"{outcome.stage}: {outcome.reason[row]}"
+            reasons[row] = f"{outcome.stage}: {said[row]}"
     statuses = funnel.photos["file_status"].to_pylist()
     errors = funnel.photos["file_error"].to_pylist()
     for row in np.flatnonzero(~funnel.ok_file):

@@ -16,7 +16,7 @@ def status(dataset: DatasetPath, json_: Json = False) -> int:
 
     opened = Dataset.open(dataset)
     recipe = recipes.load(opened.root, recipes.DEFAULT) or recipes.Recipe(recipes.DEFAULT)
-    funnel = walk(opened, recipe)
+    funnel = walk(opened, recipe, columns=())
     if json_:
         print(json.dumps(show.status(funnel)))
     else:

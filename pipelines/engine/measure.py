@@ -15,11 +15,12 @@ from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
 from manifests.errors import InputError, SetupError
 from manifests.locks import Lock
-from manifests.tables import latest, not_in
+from manifests.tables import latest, not_in, sorted_by
 from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
+from pipelines.engine.share import Share
 from pipelines.engine.stage import RGB, FitInput, Stage
 
 BATCH_BYTES = 512 * 1024**2  # of pixels held at once: what is no JPEG is decoded in full
@@ -39,14 +40,29 @@ class Measured:
 
 
 def measurements(dataset: Dataset, stage: Stage[Any], wanted: str) -> pa.Table:
-    """The latest row of each file measured under the fingerprint `wanted`."""
+    """All rows measured under the fingerprint `wanted`; of a file that has several the last counts."""
     rows = dataset.measurements_table(stage.name, stage.columns).read()
-    return latest(rows.filter(pc.equal(rows["fingerprint"], wanted)), "sha256")
+    return rows.filter(pc.equal(rows["fingerprint"], wanted))
+
+
+def current_fingerprint(dataset: Dataset, stage: Stage[Any]) -> str | None:
+    """What the stage would be measured under now; None where it has no fit yet."""
+    if stage.fit_needs is None:
+        return fingerprint(stage, None)
+    stored = fits.newest(dataset.fits_folder(stage.name), stage)
+    return stored.fingerprint if stored else None
+
+
+def sweep(dataset: Dataset, stage: Stage[Any], mark: str) -> Measured:
+    """For a stage that is up to date: remove what an interrupted run left."""
+    with dataset.lock(stage_lock(stage.name), [dataset.measurements_table(stage.name, stage.columns)]):
+        fits.sweep(dataset.fits_folder(stage.name))
+    return Measured(mark, False, 0, 0, 0.0)
 
 
 def distinct_images(view: pa.Table) -> pa.Table:
     """Columns sha256 and path, one row per file, sorted: photos with the same bytes share one."""
-    return latest(view.select(["sha256", "path"]), "sha256").sort_by("sha256")
+    return sorted_by(latest(view.select(["sha256", "path"]), "sha256"), "sha256")
 
 
 def bring_up_to_date(
@@ -65,17 +81,17 @@ def bring_up_to_date(
     `reached`, also where other photos are to be measured (`measure`).
     """
     with dataset.lock(stage_lock(stage.name), [dataset.measurements_table(stage.name, stage.columns)]) as lock:
-        images = distinct_images(reached if measure is None else measure)
+        images = reached if measure is None else measure
         if stage.fit_needs is None:
             return _measure(dataset, stage, None, images, pool, lock, retry_errors)
-        fit, fitted = _fit(dataset, stage, distinct_images(reached), lock, refit)
+        fit, fitted = _fit(dataset, stage, reached, lock, refit)
         if fit is None:
             return Measured(None, False, 0, 0, 0.0)
         return replace(_measure(dataset, stage, fit, images, pool, lock, retry_errors), fitted=fitted)
 
 
 def _fit(
-    dataset: Dataset, stage: Stage[Any], images: pa.Table, lock: Lock, refit: bool
+    dataset: Dataset, stage: Stage[Any], reached: pa.Table, lock: Lock, refit: bool
 ) -> tuple[fits.Fit | None, bool]:
     """The fit to measure with, and whether it was made now; None where the set is too small to learn from."""
     folder = dataset.fits_folder(stage.name)
@@ -83,6 +99,7 @@ def _fit(
     stored = fits.newest(folder, stage)
     if stored is not None and not refit:
         return stored, False
+    images = distinct_images(reached)
     if images.num_rows < (stage.fit_needs or 0):
         if stored is not None:
             raise SetupError(
@@ -113,10 +130,10 @@ def _measure(
 ) -> Measured:
     """Measure the images that have no row under the fit's fingerprint yet."""
     wanted = fit.fingerprint if fit else fingerprint(stage, None)
-    known = measurements(dataset, stage, wanted)
+    known = latest(measurements(dataset, stage, wanted), "sha256")
     if retry_errors:
         known = known.filter(pc.is_null(known["error"]))
-    todo = not_in(images, "sha256", known["sha256"])
+    todo = distinct_images(not_in(images, "sha256", known["sha256"]))
     items: list[ImageItem] = list(zip(todo["sha256"].to_pylist(), todo["path"].to_pylist(), strict=True))
     table = dataset.measurements_table(stage.name, stage.columns)
     errors = 0
@@ -131,7 +148,7 @@ def _measure(
             progress.advance(batch.done)
 
         worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
-        pool.run(worker, items, stage.resources.batch_size, commit, stage.resources.gpus)
+        pool.run(worker, items, stage.resources.batch_size, commit, gpus=stage.resources.gpus)
         return Measured(wanted, False, len(items), errors, progress.seconds)
 
 
@@ -157,7 +174,7 @@ class StageWorker:
     def __post_init__(self) -> None:
         self._schema = schema.measurement_schema(self.stage.columns)
 
-    def setup(self) -> None:
+    def setup(self, share: Share) -> None:  # noqa: ARG002 (no limit to share)
         self.stage.setup(self.artefact)
 
     def run(self, items: Sequence[ImageItem]) -> Batch:

@@ -39,6 +39,11 @@ def measuring(default: Any, **limits: Any) -> Any:
     return Field(default, json_schema_extra={"measuring": True}, **limits)
 
 
+def empty_is_none(value: Any) -> Any:
+    """For settings that may be taken back: `--set stage.name=` is None again."""
+    return None if value == "" else value
+
+
 def _is_measuring(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("measuring"))
 
@@ -75,12 +80,17 @@ class Stage(ABC, Generic[S]):
     settings_type: ClassVar[type[StageSettings]]
     min_side: ClassVar[int | None] = None
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
+    decides_last: ClassVar[bool] = False  # stands last in the funnel, wherever it stands in the recipe
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
     fit_unit: ClassVar[str] = "networks"  # what `fit` counts
     resources: ClassVar[Resources] = Resources()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
+
+    def reads(self) -> Sequence[str] | None:
+        """Columns of the view that `decide` looks at besides `photo_id` and the stage's own; None: all of them."""
+        return None
 
     def weights_hash(self) -> str | None:
         """Hash of files that measuring or deciding depends on besides the settings: weights, a list; None for none."""
@@ -101,9 +111,11 @@ class Stage(ABC, Generic[S]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts for the rows of `view`, in their order.
 
-        `view` has one row per photo that reaches the stage and is measured without error: the columns of
-        `photos`, its file (`sha256`, `file_width`, `file_height`, `file_bytes`, `file_format`; null before
-        download) and this stage's measurements. Pure: the same view and settings give the same verdicts.
+        `view` has one row per photo that reaches the stage and is measured without error, in the order in which
+        they were first seen: of the columns of `photos` and its file (`sha256`, `file_width`, `file_height`,
+        `file_bytes`, `file_format`; null before download) those that `reads` names, and this stage's measurements.
+        A stage that `decides_last` also gets `others`: true where everything else keeps the photo. Pure: the same
+        view and settings give the same verdicts.
         """
 
 
@@ -114,10 +126,12 @@ class Verdicts:
     keep: Sequence[bool]
     reason: Sequence[str | None]  # why not, in few words; None where kept
     value: Sequence[float | None]  # the number that was compared, for the flat manifest and the report
+    about: Sequence[str | None] | None = None  # whom the reason is about, where it is about another photo: its id
+    notes: Sequence[str] = ()  # what a person should know of these verdicts as a whole
 
     def __post_init__(self) -> None:
-        if not len(self.keep) == len(self.reason) == len(self.value):
-            raise ValueError("keep, reason and value must have one entry per row")
+        if not len(self.keep) == len(self.reason) == len(self.value) == len(self.about or self.keep):
+            raise ValueError("keep, reason, value and about must have one entry per row")
 
     def __iter__(self) -> Iterator[tuple[bool, str | None, float | None]]:
         return iter(zip(self.keep, self.reason, self.value, strict=True))

@@ -12,10 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import atomic, faults
+from manifests import atomic, faults, schema
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe
+from manifests.tables import sorted_by
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
 from pipelines.export import FORMATS, rights
@@ -27,6 +28,7 @@ BATCH = 64  # photos, or what a worker makes in worker.SECONDS
 STATE = "export.json"  # in OUT: what this export is; written first
 SUMS = "SHA256SUMS"  # written last: with it the export is whole
 LOCK = "exports"
+ROW = [*(name for name in rights.COLUMNS if name in schema.PHOTOS.names), "path", "file_width", "file_height"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def run(dataset: Dataset, recipe: Recipe, out: Path, wanted: Wanted, pool: Pool,
     """Export the subset of `recipe`; the same command again goes on, or ends at once when all is there."""
     if out.resolve().is_relative_to(dataset.root.resolve()):
         raise MisuseError(f"{out} lies inside the dataset {dataset.root}: export into a folder of its own")
-    funnel = walk(dataset, recipe)
+    funnel = walk(dataset, recipe, ROW)
     form = FORMATS[wanted.format]
     members = _members(funnel, form, wanted.crops)
     if not members:
@@ -97,10 +99,7 @@ def _refuse_missing(dataset: Dataset, members: Sequence[Member]) -> None:
 
 def _members(funnel: Funnel, form: Format, crops: int) -> list[Member]:
     """Photos of the subset sorted by id, each with the names its pictures get: one photo's follow each other."""
-    columns = [
-        name for name in (*rights.COLUMNS, "path", "file_width", "file_height") if name in funnel.photos.column_names
-    ]
-    rows = funnel.photos.select(columns).filter(pa.array(funnel.members)).sort_by("photo_id").to_pylist()
+    rows = sorted_by(funnel.photos.select(ROW).filter(pa.array(funnel.members)), "photo_id").to_pylist()
     return [
         Member(row, tuple(form.file(number) for number in range(at * crops, (at + 1) * crops)))
         for at, row in enumerate(rows)

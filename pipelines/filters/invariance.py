@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import faults
@@ -144,10 +145,15 @@ class Invariance(Stage[InvarianceSettings]):
                 p_true[mine] = patch_classifier.probability_of_truth(self._networks[fold], tiles[mine])
         return {"p_true": p_true.tolist(), "fold": folds.tolist()}
 
+    def reads(self) -> Sequence[str]:
+        return ()
+
     def decide(self, view: pa.Table) -> Verdicts:
         """Keep what scores below `threshold`; the score, and the value, is the larger probability of the halves."""
         threshold = self.settings.threshold
-        scores = [max(p_true) for p_true in view.column("p_true").to_pylist()]
+        lists = view.column("p_true").combine_chunks()
+        table = pc.list_flatten(lists).to_numpy().reshape(len(lists), PARTS)
+        scores = table.max(axis=1).tolist()
         keep = [score < threshold for score in scores]
         reason = f"halves tell their place (score at or above {threshold:g})"
         return Verdicts(keep=keep, reason=[None if kept else reason for kept in keep], value=scores)

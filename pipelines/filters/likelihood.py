@@ -61,6 +61,10 @@ class Likelihood(Stage[LikelihoodSettings]):
     fit_unit = "photos"
     resources = Resources(batch_size=32)
 
+    def reads(self) -> Sequence[str]:
+        """Which file a photo has."""
+        return ("sha256",)
+
     def weights_hash(self) -> str | None:
         """SHA-256 of the Inception's file; SetupError where it is missing."""
         if self.settings.features == "small":

@@ -61,3 +61,31 @@ def test_an_empty_view_has_no_verdicts() -> None:
 def test_a_threshold_below_one_pixel_is_refused() -> None:
     with pytest.raises(ValidationError):
         ResolutionSettings(min_side=0)
+
+
+def test_the_area_decides_where_it_is_asked_for_and_the_first_check_names_the_reason() -> None:
+    stage = Resolution(ResolutionSettings(min_side=100, min_area=100_000))
+    view = _view(((250, 400), NONE), ((250, 399), NONE), ((99, 5000), NONE), ((50, 50), NONE), (NONE, NONE))
+    assert stage.decide(view).reason == [None, "area below 100000", *["short side below 100"] * 2, None]
+    assert stage.decide(view).value == [250.0, 250.0, 99.0, 50.0, None]
+
+
+def test_an_area_beyond_32_bits_is_counted_in_full() -> None:
+    stage = Resolution(ResolutionSettings(min_area=4_000_000_000))
+    assert stage.decide(_view(((70_000, 60_000), NONE), ((60_000, 60_000), NONE))).keep == [True, False]
+
+
+def test_the_shape_is_width_over_height_and_its_bounds_are_kept() -> None:
+    stage = Resolution(ResolutionSettings(min_side=1, min_aspect=0.5, max_aspect=3))
+    view = _view(((50, 100), NONE), ((49, 100), NONE), ((300, 100), NONE), (NONE, (301, 100)), (NONE, NONE))
+    assert stage.decide(view).reason == [None, "aspect ratio below 0.5", None, "aspect ratio above 3", None]
+
+
+def test_an_empty_text_takes_a_bound_back_and_bounds_that_exclude_each_other_are_refused() -> None:
+    nothing = ResolutionSettings.model_validate({"min_area": "", "min_aspect": "", "max_aspect": ""})
+    assert nothing == ResolutionSettings()
+    with pytest.raises(ValidationError, match="no photo fits"):
+        ResolutionSettings(min_aspect=2, max_aspect=1)
+    for wrong in ("0", "-1", "nan"):
+        with pytest.raises(ValidationError):
+            ResolutionSettings.model_validate({"max_aspect": wrong})

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +107,112 @@ def test_any_layout_of_chunks_gives_what_a_plain_loop_gives(
         assert value == float(len(hits))
 
 
+def _listing(path: Path, *entries: str) -> Path:
+    path.write_text("\n".join(entries))
+    return path
+
+
+def test_a_pattern_hits_what_begins_with_it_and_the_reason_names_tag_and_pattern(tmp_path: Path) -> None:
+    stage = _stage(tmp_path, "car*", "dog")
+    verdicts = stage.decide(_view(["caravan"], ["car"], ["scar"], ["dogs"], ["sea", "dog", "carpet"]))
+    assert list(verdicts) == [
+        (False, "tag: caravan (car*)", 1.0),
+        (False, "tag: car (car*)", 1.0),
+        (True, None, 0.0),
+        (True, None, 0.0),
+        (False, "tag: dog", 2.0),
+    ]
+
+
+def test_a_pattern_counts_letters_of_any_script(tmp_path: Path) -> None:
+    assert _stage(tmp_path, "schön*").decide(_view(["schöner"], ["scho"])).keep == [False, True]
+
+
+@pytest.mark.parametrize("entry", ["*", "Car*", "car**", "c*r"])
+def test_a_pattern_not_in_normal_form_is_refused(tmp_path: Path, entry: str) -> None:
+    with pytest.raises(SetupError, match="line 1"):
+        _stage(tmp_path, entry).decide(_view([]))
+
+
+def test_what_is_allowed_is_no_hit_and_excuses_no_other_tag(tmp_path: Path) -> None:
+    allow = _listing(tmp_path / "allow.txt", "carpathians", "wald*")
+    blacklist = _listing(tmp_path / "list.txt", "car*", "waldo", "dog")
+    stage = Tags(TagsSettings(blacklist=blacklist, allow=allow))
+    verdicts = stage.decide(_view(["carpathians"], ["carpathians", "car"], ["waldo"], ["waldo", "dog"]))
+    assert verdicts.reason == [None, "tag: car (car*)", None, "tag: dog"]
+    assert verdicts.value == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_the_hash_follows_the_allowed_tags_too(tmp_path: Path) -> None:
+    one = TagsSettings(allow=_listing(tmp_path / "one.txt", "car"))
+    other = TagsSettings(allow=_listing(tmp_path / "other.txt", "dog"))
+    assert len({Tags(settings).weights_hash() for settings in (one, other, TagsSettings())}) == 3
+
+
+def _texts(title: str | None, description: str | None = None, tags: Sequence[str] | None = ()) -> pa.Table:
+    texts = {"title": pa.array([title], pa.string()), "description": pa.array([description], pa.string())}
+    return pa.table({"tags": pa.array([tags], TAGS), **texts})
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("My dog, at last!", "title: dog"),
+        ("DOGS", None),
+        ("Carpathians", None),
+        ("Black-and-white", "title: blackandwhite"),
+        ("black\nand  white hills", "title: blackandwhite"),
+        ("black and", None),
+        ("Hot Air Balloon over the car", "title: hotairballoon"),
+        ("Caravan", "title: caravan (carav*)"),
+        ("!! ...", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_words_of_the_title_count_only_where_that_is_asked_for(tmp_path: Path, title: str, reason: str) -> None:
+    path = _listing(tmp_path / "list.txt", "dog", "car", "blackandwhite", "hotairballoon", "carav*")
+    assert Tags(TagsSettings(blacklist=path, words=True)).decide(_texts(title)).reason == [reason]
+    assert Tags(TagsSettings(blacklist=path)).decide(_texts(title)).keep == [True]
+
+
+def test_tags_come_before_the_title_and_the_title_before_the_description() -> None:
+    stage = Tags(TagsSettings(words=True))
+    verdicts = [stage.decide(one) for one in (_texts("car", "dog", ["bw"]), _texts("car", "dog"), _texts("x", "dog"))]
+    assert [list(one) for one in verdicts] == [
+        [(False, "tag: bw", 3.0)],
+        [(False, "title: car", 2.0)],
+        [(False, "description: dog", 1.0)],
+    ]
+
+
+def test_words_do_not_join_across_photos() -> None:
+    view = pa.table({"tags": pa.array([[], []], TAGS), "title": ["black and", "white"], "description": ["", None]})
+    assert Tags(TagsSettings(words=True)).decide(view).keep == [True, True]
+
+
+TAG = st.text("abc", min_size=1, max_size=4)
+
+
+@given(
+    st.lists(st.lists(TAG, max_size=4), max_size=12),
+    st.sets(TAG, max_size=4),
+    st.sets(TAG, max_size=3),
+    st.sets(st.text("abc", min_size=1, max_size=3), max_size=3),
+)
+def test_lists_with_patterns_give_what_a_plain_loop_gives(
+    rows: list[list[str]], whole: set[str], allowed: set[str], starts: set[str]
+) -> None:
+    with TemporaryDirectory() as place:
+        blacklist = _listing(Path(place) / "list.txt", *whole, *(f"{start}*" for start in starts))
+        allow = _listing(Path(place) / "allow.txt", *allowed)
+        verdicts = Tags(TagsSettings(blacklist=blacklist, allow=allow)).decide(_view(*rows))
+    for row, (keep, reason, value) in zip(rows, verdicts, strict=True):
+        hits = [tag for tag in row if tag not in allowed and (tag in whole or tag.startswith(tuple(starts)))]
+        assert (keep, value) == (not hits, len(hits))
+        assert (reason or "tag: ").removeprefix("tag: ").partition(" ")[0] == (hits[0] if hits else "")
+
+
 @pytest.mark.slow
 def test_half_a_million_photos_are_decided_in_seconds() -> None:
     rows, each = 500_000, 15
@@ -115,5 +222,5 @@ def test_half_a_million_photos_are_decided_in_seconds() -> None:
     stage = Tags(TagsSettings())
     start = time.process_time()
     verdicts = stage.decide(view)
-    assert time.process_time() - start < 3  # seconds; 0.35 on one core of the machine it was written on
+    assert time.process_time() - start < 3  # seconds; 0.16 on one core of the machine it was written on
     assert 0 < verdicts.keep.count(False) < rows
