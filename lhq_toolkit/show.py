@@ -34,6 +34,7 @@ def status(funnel: Funnel) -> dict[str, Any]:
                 "errors": outcome.count(ERROR),
                 "pending": outcome.count(PENDING),
                 "reasons": outcome.reasons(),
+                **({"about": dict(outcome.about)} if outcome.about else {}),
             }
             for outcome in funnel.outcomes
         },
@@ -59,7 +60,15 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
             f"   {_some(outcome.reasons())}".rstrip()
         )
     lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
+    for outcome in funnel.outcomes:
+        if outcome.about:
+            told = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in outcome.about.items())
+            lines.append(f"  {outcome.stage}: {told}")
     return "\n".join(lines + _settings(recipe))
+
+
+def _plain(value: float | int | str) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _file_errors(funnel: Funnel) -> dict[str, int]:

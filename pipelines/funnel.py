@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class Outcome:
     state: npt.NDArray[np.int8]  # NOT_REACHED, KEPT, REJECTED, ERROR or PENDING
     reason: npt.NDArray[np.object_]  # str or None
     value: npt.NDArray[np.float64]  # NaN where there is none
+    about: Mapping[str, float | int | str] = field(default_factory=dict)  # what the stage says of the set as a whole
 
     def count(self, state: int) -> int:
         """Photos in this state."""
@@ -92,7 +93,7 @@ class Funnel:
         state[rows] = np.where(keep, KEPT, REJECTED)
         reason[rows] = np.asarray(verdicts.reason, dtype=object)
         value[rows] = np.array([np.nan if one is None else one for one in verdicts.value], dtype=np.float64)
-        outcome = Outcome(stage.name, state, reason, value)
+        outcome = Outcome(stage.name, state, reason, value, stage.about(view))
         self.alive = state == KEPT
         self.outcomes.append(outcome)
         return outcome

@@ -73,11 +73,11 @@ class Stage(ABC, Generic[S]):
     name: ClassVar[str]
     version: ClassVar[int]  # raised whenever the same input would be measured differently
     settings_type: ClassVar[type[StageSettings]]
-    min_side: ClassVar[int | None] = None
+    min_side: int | None = None  # like `fit_unit` and `resources`, may hang on the settings
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
-    fit_unit: ClassVar[str] = "networks"  # what `fit` counts
-    resources: ClassVar[Resources] = Resources()
+    fit_unit: str = "networks"  # what `fit` counts
+    resources: Resources = Resources()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
@@ -96,6 +96,10 @@ class Stage(ABC, Generic[S]):
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """The declared columns for a batch of images, in order. Raises nothing for a decodable image."""
         raise NotImplementedError(f"{self.name} measures nothing")
+
+    def about(self, view: pa.Table) -> Mapping[str, float | int | str]:  # noqa: ARG002
+        """What the measurements in `view` (as for `decide`) say of the whole set, for the summary; often nothing."""
+        return {}
 
     @abstractmethod
     def decide(self, view: pa.Table) -> Verdicts:
