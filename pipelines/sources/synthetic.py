@@ -1,7 +1,8 @@
 """The `synthetic` source: an endless, seeded series of painted landscapes with known plants.
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
-A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`.
+A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `control`
+trunks before the left half take the place of centred subjects (`pipelines.sources.painting.grove`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pipelines.sources.painter import LICENSES, Scene, describe, paint
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-_ID = re.compile(r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})")
+_ID = re.compile(r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})(-control)?")
 
 
 @dataclass(frozen=True)
@@ -39,29 +40,33 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>`."""
-        seed, index = _parse(wanted.photo_id)
+        """JPEG bytes of one scene, or control scene (`synthetic:<seed>/<index>-control`); InputError for another id."""
+        seed, index, control = _parse(wanted.photo_id)
         out = io.BytesIO()
-        Image.fromarray(paint(seed, index)).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+        Image.fromarray(paint(seed, index, control=control)).save(
+            out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0"
+        )
         return Fetched(out.getvalue())
 
 
 class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
-    Raises MisuseError for a negative limit or seed.
+    With `control` those with a centred subject are control scenes instead. Raises MisuseError for a negative limit
+    or seed.
     """
 
     name = "synthetic"
     lists_anew = True
 
-    def __init__(self, limit: int, seed: int = 0) -> None:
+    def __init__(self, limit: int, seed: int = 0, control: bool = False) -> None:
         if limit < 0 or seed < 0:
             raise MisuseError(
                 f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
             )
         self.limit = limit
         self.seed = seed
+        self.control = control
 
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
         """All scenes in the order of their index, 256 at a time; the query is the scene's kind."""
@@ -70,7 +75,7 @@ class Synthetic(Source):
         for first in range(0, self.limit, PAGE):
             page = []
             for index in range(first, min(first + PAGE, self.limit)):
-                scene = describe(self.seed, index)
+                scene = describe(self.seed, index, control=self.control)
                 page.append(Found(_photo(scene, seen_at), scene.kind, ranks[scene.kind]))
                 ranks[scene.kind] += 1
             yield Page(page)
@@ -80,18 +85,21 @@ class Synthetic(Source):
         return Painter()
 
 
-def _parse(photo_id: str) -> tuple[int, int]:
-    """(seed, index) of a photo_id; only the one canonical spelling of a scene is accepted."""
+def _parse(photo_id: str) -> tuple[int, int, bool]:
+    """(seed, index, whether it is a control scene) of a photo_id; only the one canonical spelling of a scene is accepted."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[2])
+    seed, index, control = int(found[1]), int(found[2]), found[3] is not None
+    if control and not describe(seed, index, control=True).control:
+        raise InputError(f"{photo_id!r} names no synthetic scene: this one has no subject that trunks could replace")
+    return seed, index, control
 
 
 def _photo(scene: Scene, seen_at: datetime) -> Photo:
-    source_id = f"{scene.seed}/{scene.index:06d}"
+    source_id = f"{scene.seed}/{scene.index:06d}{'-control' if scene.control else ''}"
     return Photo(
         photo_id=f"{Synthetic.name}:{source_id}",
         source=Synthetic.name,
