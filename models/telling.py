@@ -6,7 +6,7 @@ true place, the block told it. Works with any classifier, and costs a few dozen 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ BLOCK = 2  # cells: the side of what is covered at once
 SURE = 1e-6  # probabilities nearer to 0 or 1 count as this
 
 
-def regions(judge: Callable[[Tensor], Tensor], tiles: Tensor) -> Tensor:
+def regions(judge: Callable[[Sequence[Tensor]], Tensor], tiles: Tensor) -> Tensor:
     """How much each cell of a picture tells: float32 [ROWS, parts * COLUMNS], in log-odds of the true place.
 
-    `tiles` are the parts uint8 [parts, 3, height, width]; `judge` gives probabilities [n, part, place] of pictures
-    [n, parts, 3, height, width]. Above 0: the cell tells the place; below: it misleads.
+    `tiles` are the parts uint8 [parts, 3, height, width]; `judge` gives probabilities [n, part, place] of n such
+    pictures. Above 0: the cell tells the place; below: it misleads.
     """
     parts, _, height, width = tiles.shape
     down, across = ROWS - BLOCK + 1, COLUMNS - BLOCK + 1
@@ -32,8 +32,8 @@ def regions(judge: Callable[[Tensor], Tensor], tiles: Tensor) -> Tensor:
             top, bottom = (round(cell * height / ROWS) for cell in (row, row + BLOCK))
             left, right = (round(cell * width / COLUMNS) for cell in (column, column + BLOCK))
             covered[row * across + column, :, :, top:bottom, left:right] = plain
-    without = _log_odds(judge(covered))  # [blocks, parts]
-    drop = (_log_odds(judge(tiles[None])) - without).T.view(parts, 1, down, across)
+    without = _log_odds(judge(list(covered)))  # [blocks, parts]
+    drop = (_log_odds(judge([tiles])) - without).T.view(parts, 1, down, across)
     share = torch.ones(1, 1, BLOCK, BLOCK)
     summed = functional.conv_transpose2d(drop, share)[:, 0]  # [parts, ROWS, COLUMNS]
     counted = functional.conv_transpose2d(torch.ones(1, 1, down, across), share)[0, 0]

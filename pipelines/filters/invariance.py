@@ -45,7 +45,9 @@ def _preset(value: Any) -> Any:
 class InvarianceSettings(StageSettings):
     """What counts as telling, and how the networks learn."""
 
-    threshold: Annotated[float, BeforeValidator(_preset)] = Field(0.95, gt=0, le=1)  # kept below it; PRESETS by name
+    threshold: Annotated[float, BeforeValidator(_preset)] = Field(
+        default=0.95, gt=0, le=1
+    )  # kept below it; PRESETS by name
     score: Literal["symmetric", "official"] = "symmetric"
     parts: int = measuring(2, ge=2, le=16)  # equally wide, side by side
     network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring("small")
@@ -188,7 +190,7 @@ class Invariance(Stage[InvarianceSettings]):
         from pipelines.filters.place_networks import judge
 
         facts = json.loads((artefact / FACTS).read_text())
-        self._judges = [
+        self.judges = [
             judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
             for fold, made in enumerate(facts["networks"])
         ]
@@ -203,7 +205,7 @@ class Invariance(Stage[InvarianceSettings]):
         told: list[int | None] = [None] * len(folds)
         for fold in np.unique(folds[folds != LEARNED_FROM]):
             mine = np.flatnonzero(folds == fold).tolist()
-            found = self._judges[max(fold, 0)]([self._cut(images[at]) for at in mine])  # [n, part, place]
+            found = self.judges[max(fold, 0)]([self._cut(images[at]) for at in mine])  # [n, part, place]
             true = found.diagonal(dim1=1, dim2=2)
             for at, ps, count in zip(mine, true.tolist(), _told(found), strict=True):
                 p_true[at], told[at] = ps, count
@@ -213,14 +215,15 @@ class Invariance(Stage[InvarianceSettings]):
         """Which network scores a photo, or that it was learned from or kept apart."""
         from pipelines.filters.place_lessons import fold_of
 
-        return self._apart.get(sha256) or fold_of(sha256, len(self._judges))
+        return self._apart.get(sha256) or fold_of(sha256, len(self.judges))
 
     def heat(self, sha256: str, image: RGB) -> npt.NDArray[np.float32]:
         """How much each region tells its network: [rows, columns] over the whole image, as `models.telling` has it."""
         from models import telling
 
-        judge = self._judges[max(self._fold(sha256), 0)]
-        return telling.regions(judge, self._cut(image)).numpy()
+        judge = self.judges[max(self._fold(sha256), 0)]
+        cells: npt.NDArray[np.float32] = telling.regions(judge, self._cut(image)).numpy()
+        return cells
 
     # Deciding
 
@@ -237,7 +240,7 @@ class Invariance(Stage[InvarianceSettings]):
         reasons[scores >= settings.threshold] = f"{parts} tell their place (score at or above {settings.threshold:g})"
         reasons[fold == LEARNED_FROM] = "learned from by the classifier (official split)"
         reasons[fold == KEPT_APART] = "kept apart for validation (official split)"
-        keep = np.equal(reasons, None)
+        keep = (scores < settings.threshold) & (fold >= 0)
         value = [None if math.isnan(score) else score for score in scores.tolist()]
         return Verdicts(keep=keep.tolist(), reason=reasons.tolist(), value=value, notes=self._notes(view))
 

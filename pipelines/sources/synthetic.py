@@ -86,7 +86,7 @@ class Synthetic(Source):
 
 
 def _parse(photo_id: str) -> tuple[int, int, bool]:
-    """(seed, index, whether it is a control scene) of a photo_id; only the one canonical spelling of a scene is accepted."""
+    """(seed, index, control scene or not) of a photo_id; only the one canonical spelling of a scene is accepted."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
