@@ -42,12 +42,13 @@ def _preset(value: Any) -> Any:
     return PRESETS.get(value, value) if isinstance(value, str) else value
 
 
+Threshold = Annotated[float, BeforeValidator(_preset)]  # a number, or the name of one in PRESETS
+
+
 class InvarianceSettings(StageSettings):
     """What counts as telling, and how the networks learn."""
 
-    threshold: Annotated[float, BeforeValidator(_preset)] = Field(
-        default=0.95, gt=0, le=1
-    )  # kept below it; PRESETS by name
+    threshold: Threshold = Field(default=0.95, gt=0, le=1)  # a photo is kept below it
     score: Literal["symmetric", "official"] = "symmetric"
     parts: int = measuring(2, ge=2, le=16)  # equally wide, side by side
     network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring("small")

@@ -66,7 +66,7 @@ class ResNet:
         self, pictures: Sequence[Tensor], seed: int, advance: Callable[[], None]
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `Learner`."""
-        network = resnet_classifier.train(pictures, self._sizes, seed, self._pretrained, advance)
+        network = resnet_classifier.train(pictures, self._sizes, seed, self._pretrained, advance, self.steps)
         return dict(network.state_dict()), asdict(self._sizes)
 
 
