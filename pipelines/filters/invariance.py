@@ -214,9 +214,9 @@ class Invariance(Stage[InvarianceSettings]):
 
     def _fold(self, sha256: str) -> int:
         """Which network scores a photo, or that it was learned from or kept apart."""
-        from pipelines.filters.place_lessons import fold_of
+        from pipelines.filters.place_lessons import fold_of, mark
 
-        return self._apart.get(sha256) or fold_of(sha256, len(self.judges))
+        return self._apart.get(mark(sha256)) or fold_of(sha256, len(self.judges))
 
     def heat(self, sha256: str, image: RGB) -> npt.NDArray[np.float32]:
         """How much each region tells its network: [rows, columns] over the whole image, as `models.telling` has it."""

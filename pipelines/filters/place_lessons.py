@@ -23,8 +23,8 @@ class Lessons:
     learns: list[list[int]]
     judges: list[list[int]]  # held out: it did not learn from them
     tiles: list[Tensor] = field(default_factory=list)
-    learned_from: list[str] = field(default_factory=list)  # sha256s, in the official split
-    kept_apart: list[str] = field(default_factory=list)  # its validation photos
+    learned_from: list[str] = field(default_factory=list)  # marks of photos, in the official split
+    kept_apart: list[str] = field(default_factory=list)  # marks of its validation photos
 
     def learned(self, network: int) -> list[Tensor]:
         """The tiles that a network learns from."""
@@ -51,6 +51,11 @@ class Reader:
 def fold_of(sha256: str, folds: int) -> int:
     """The fold of a photo, from its hash alone: one that arrives later has a fold too."""
     return _hash(f"fold {sha256}") % folds
+
+
+def mark(sha256: str) -> str:
+    """What a fit remembers a photo by: after a take-down it must not tell the hash of its file."""
+    return f"{_hash(f'mark {sha256}'):016x}"
 
 
 def in_folds(photos: Reader, folds: int, train_fraction: float, seed: int) -> Lessons:
@@ -82,7 +87,7 @@ def official(photos: Reader, seed: int) -> Lessons:
     order = photos.ordered(seed)
     trained, validation = (round(share * len(order)) for share in (TRAINED, VALIDATION))
     lessons = Lessons([[]], [[]])
-    for shas, rows, names in (
+    for shas, rows, marks in (
         (order[:trained], lessons.learns[0], lessons.learned_from),
         (order[trained : trained + validation], lessons.judges[0], lessons.kept_apart),
     ):
@@ -93,7 +98,7 @@ def official(photos: Reader, seed: int) -> Lessons:
                 tiles = photos.tiles(sha256)
             except InputError:
                 continue
-            names.append(sha256)
+            marks.append(mark(sha256))
             rows.append(len(lessons.tiles))
             lessons.tiles.append(tiles)
     return lessons

@@ -19,7 +19,7 @@ from pipelines.engine.fingerprint import identity
 from pipelines.engine.stage import RGB, FitInput, Verdicts
 from pipelines.filters import place_networks
 from pipelines.filters.invariance import KEPT_APART, LEARNED_FROM, Invariance, InvarianceSettings, wilson
-from pipelines.filters.place_lessons import fold_of
+from pipelines.filters.place_lessons import fold_of, mark
 from pipelines.sources.painter import describe, paint
 
 HELD_OUT_SEED = 424242  # nothing was tuned on its scenes
@@ -247,15 +247,17 @@ def test_the_official_split_is_15_5_80_and_only_the_80_are_decided_on_by_score(t
     assert (len(facts["learned_from"]), len(facts["kept_apart"])) == (30, 10)
     assert not set(facts["learned_from"]) & set(facts["kept_apart"])
     (greys,) = spy.greys
-    assert {_sha(grey) for grey in greys} == set(facts["learned_from"])
+    assert {mark(_sha(grey)) for grey in greys} == set(facts["learned_from"])
+    assert not any(sha.encode() in files["networks.json"] for sha in images)  # a take-down reaches no fit
     stage.setup(_store(files, tmp_path))
     late = {_sha("late"): np.zeros((64, 80, 3), np.uint8)}
     measured = _measured(stage, {**images, **late})
     verdicts = stage.decide(measured)
     kinds = dict.fromkeys(facts["learned_from"], LEARNED_FROM) | dict.fromkeys(facts["kept_apart"], KEPT_APART)
-    assert measured["fold"].to_pylist() == [kinds.get(sha, 0) for sha in (*images, *late)]
-    assert [value is None for value in verdicts.value] == [kinds.get(sha) == LEARNED_FROM for sha in (*images, *late)]
-    assert list(verdicts.keep) == [sha not in kinds for sha in (*images, *late)]
+    marks = [mark(sha) for sha in (*images, *late)]
+    assert measured["fold"].to_pylist() == [kinds.get(one, 0) for one in marks]
+    assert [value is None for value in verdicts.value] == [kinds.get(one) == LEARNED_FROM for one in marks]
+    assert list(verdicts.keep) == [one not in kinds for one in marks]
     assert {reason for reason in verdicts.reason if reason} == {
         "learned from by the classifier (official split)",
         "kept apart for validation (official split)",
