@@ -47,7 +47,7 @@ def crawl(
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
     control: Annotated[
-        bool, typer.Option("--control", help="synthetic: trunks in the left half, instead of subjects in the middle.")
+        bool, typer.Option("--control", help="synthetic: leaves in the left half, instead of subjects in the middle.")
     ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.sources.painting.canvas import RIM, Canvas
+from pipelines.sources.painting.flurry import plant_flurry
 from pipelines.sources.painting.grounds import Stand
-from pipelines.sources.painting.grove import plant_grove
 from pipelines.sources.painting.light import light_of
 from pipelines.sources.painting.places import paint_place
 from pipelines.sources.painting.scene import CENTRED_SHARE, LICENSES, SUBJECTS, Scene, describe
@@ -65,7 +65,7 @@ def paint(seed: int, index: int, *, control: bool = False) -> npt.NDArray[np.uin
     canvas.stroke(3.6 * unit, 1.8 * unit, 0.02)
     falling(canvas, scene.weather)
     picture = _finish(canvas)
-    return plant_grove(picture, rng) if scene.control else picture
+    return plant_flurry(picture, rng) if scene.control else picture
 
 
 def _bystanders(canvas: Canvas, stand: Stand) -> None:

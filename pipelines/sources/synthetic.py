@@ -2,7 +2,7 @@
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
 A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `control`
-trunks before the left half take the place of centred subjects (`pipelines.sources.painting.grove`).
+leaves before the left half take the place of centred subjects (`pipelines.sources.painting.flurry`).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _parse(photo_id: str) -> tuple[int, int, bool]:
         )
     seed, index, control = int(found[1]), int(found[2]), found[3] is not None
     if control and not describe(seed, index, control=True).control:
-        raise InputError(f"{photo_id!r} names no synthetic scene: this one has no subject that trunks could replace")
+        raise InputError(f"{photo_id!r} names no synthetic scene: this one has no subject that leaves could replace")
     return seed, index, control
 
 

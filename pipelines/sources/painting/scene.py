@@ -100,7 +100,7 @@ class Scene:
     subject_kind: str | None
     subject_size: tuple[float, float]
     plants: dict[str, str | bool | None]
-    control: bool = False  # trunks stand before its left half
+    control: bool = False  # leaves whirl before its left half
 
 
 def describe(seed: int, index: int, *, control: bool = False) -> Scene:

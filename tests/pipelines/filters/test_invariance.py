@@ -325,44 +325,27 @@ def test_a_resnet_is_fitted_and_scores_alike_one_by_one(
     assert np.allclose(singly, together, rtol=0, atol=1e-5)
 
 
-# What it finds
-
-
-Scenes = tuple[dict[str, RGB], np.ndarray[Any, np.dtype[np.bool_]]]
-
-
-def _painted(seed: int, control: bool, count: int = SCENES) -> Scenes:
-    """Painted scenes, one in four with a centred subject, or a control scene; every second pixel is enough."""
-    images, planted = {}, []
-    for index in range(count):
-        scene = describe(seed, index, control=control)
-        planted.append(scene.control if control else scene.subject_kind is not None)
-        images[_sha((seed, control, index))] = np.ascontiguousarray(paint(seed, index, control=control)[::2, ::2])
-    return images, np.array(planted)
-
-
-def _area(scores: np.ndarray[Any, Any], planted: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
-    """The area under the ROC curve."""
-    above = scores[planted][:, None] - scores[~planted][None, :]
-    return float((above > 0).mean() + (above == 0).mean() / 2)
-
-
-def _scores(stage: Invariance, images: Mapping[str, RGB], folder: Path) -> np.ndarray[Any, Any]:
-    stage.setup(_store(_fit(stage, images), folder))
-    return stage.scores(_measured(stage, images))
+# What it finds (more in test_invariance_finds.py)
 
 
 @pytest.fixture(scope="module")
-def scenes() -> Scenes:
-    return _painted(HELD_OUT_SEED, control=False)
+def scenes() -> tuple[dict[str, RGB], np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Painted scenes, one in four with a centred subject; every second pixel is enough."""
+    images = {_sha(index): np.ascontiguousarray(paint(HELD_OUT_SEED, index)[::2, ::2]) for index in range(SCENES)}
+    return images, np.array([describe(HELD_OUT_SEED, index).plants["subject"] == "centred" for index in range(SCENES)])
 
 
 @pytest.mark.slow
-def test_centred_subjects_score_above_all_else(scenes: Scenes, tmp_path: Path) -> None:
+def test_centred_subjects_score_above_all_else(
+    scenes: tuple[dict[str, RGB], np.ndarray[Any, np.dtype[np.bool_]]], tmp_path: Path
+) -> None:
     images, centred = scenes
     stage = Invariance(InvarianceSettings())
-    scores = _scores(stage, images, tmp_path)
-    assert _area(scores, centred) >= 0.95
+    stage.setup(_store(_fit(stage, images), tmp_path))
+    measured = _measured(stage, images)
+    scores = stage.scores(measured)
+    above = (scores[centred][:, None] > scores[~centred][None, :]).mean()  # the area under the ROC curve
+    assert above >= 0.95
     assert (scores[centred] >= 0.95).mean() > 10 * (scores[~centred] >= 0.95).mean()
-    p_true = np.array(stage.measure(list(images), list(images.values()))["p_true"])
+    p_true = np.array(measured["p_true"].to_pylist())
     assert abs(p_true[centred].mean(0) @ [1, -1]) < 0.05  # neither half tells more than the other

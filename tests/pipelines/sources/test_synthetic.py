@@ -21,7 +21,7 @@ from PIL import Image
 from manifests.errors import InputError, MisuseError
 from pipelines.sources.base import Found, Source, Wanted
 from pipelines.sources.painter import CENTRED_SHARE, describe, paint
-from pipelines.sources.painting.grove import plant_grove
+from pipelines.sources.painting.flurry import plant_flurry
 from pipelines.sources.painting.scene import BLACKLISTED, MIN_SIDE, SUBJECTS, TOO_SMALL_SHARE, normalise
 from pipelines.sources.synthetic import PAGE, Synthetic
 
@@ -189,7 +189,7 @@ def test_control_scenes_stand_where_centred_subjects_would_and_nothing_else_chan
     assert replaced / 400 == pytest.approx(CENTRED_SHARE, abs=0.09)
 
 
-def test_trunks_stand_before_the_left_half_only_and_each_time_alike() -> None:
+def test_leaves_whirl_before_the_left_half_only_and_each_time_alike() -> None:
     index = next(index for index in range(100) if describe(SEED, index).subject_kind is not None)
     photo_id = f"synthetic:{SEED}/{index:06d}-control"
     fetcher = Synthetic(1).fetcher()
@@ -198,7 +198,7 @@ def test_trunks_stand_before_the_left_half_only_and_each_time_alike() -> None:
         fetcher.fetch(Wanted(f"synthetic:{SEED}/{plain_index():06d}-control"))
     rng = np.random.default_rng(0)
     grey = np.full((200, 301, 3), 128, np.uint8)
-    planted = plant_grove(grey, rng)
+    planted = plant_flurry(grey, rng)
     assert (planted[:, 150:] == 128).all()
     assert (planted[:, :150] != 128).any(axis=(0, 2)).mean() > 0.25
 
