@@ -23,9 +23,7 @@ GAP, MARGIN, CAPTION, COLUMNS = 14, 24, 18, 2
 FULL = 2.0  # log-odds at which a colour is at its strongest
 TELLS, MISLEADS = (222, 42, 28), (32, 92, 214)
 PAPER, INK, FAINT = (250, 249, 246), (34, 40, 49), (120, 126, 135)
-TITLE = (
-    "Red: without this region the place of the part is less sure. Blue: surer. Right of each photo; its parts divided."
-)
+TITLE = "Beside each photo, red: without this region the place of its part is less sure; blue: it is surer."
 
 
 def draw(dataset: Dataset, recipe: Recipe, out: Path, ids: Sequence[str], most: int) -> list[str]:
@@ -107,16 +105,22 @@ def _cell(funnel: Funnel, stage: Invariance, row: int) -> Image.Image:
     caption = photo_id
     try:
         image = read_image(funnel.dataset.root, path, stage.min_side)
+        shown = Image.fromarray(read_image(funnel.dataset.root, path, BOX[1]))
     except InputError as error:
         caption = f"{photo_id}: {error}"
     else:
         p_true = stage.measure([sha256], [image])["p_true"][0]
-        said = "learned from" if p_true is None else " ".join(f"{p:.2f}" for p in p_true)
-        caption = f"{said}   {photo_id}"
-        for left, picture in enumerate(
-            (Image.fromarray(image), heat_map(image, stage.heat(sha256, image), stage.settings.parts))
-        ):
-            picture.thumbnail(BOX, Image.Resampling.LANCZOS)
-            cell.paste(picture, (left * (BOX[0] + 2), 0))
+        said = "learned from" if p_true is None else " · ".join(f"{p:.2f}" for p in p_true)
+        caption = f"{said}    {photo_id}"
+        shown = shown.resize(_within(BOX, shown.size), Image.Resampling.LANCZOS)
+        heat = heat_map(np.asarray(shown), stage.heat(sha256, image), stage.settings.parts)
+        cell.paste(shown, (0, 0))
+        cell.paste(heat, (shown.width + 2, 0))
     brush.text((0, BOX[1] + 3), caption, FAINT, ImageFont.load_default(11))
     return cell
+
+
+def _within(box: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the same shape that fits into the box."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

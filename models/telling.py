@@ -1,7 +1,8 @@
 """Which regions of a picture tell a classifier of places where its parts lie: by covering them, one after another.
 
 Where a covered block (Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2) makes the classifier less sure of the
-true place, the block told it. Works with any classifier, and costs a few dozen of its judgements.
+true place, the block told it. It is covered by the mean colours of its rows, so that sky stays sky and land stays land.
+Works with any classifier, and costs a few dozen of its judgements.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ def regions(judge: Callable[[Sequence[Tensor]], Tensor], tiles: Tensor) -> Tenso
     parts, _, height, width = tiles.shape
     down, across = ROWS - BLOCK + 1, COLUMNS - BLOCK + 1
     covered = tiles.repeat(down * across, 1, 1, 1, 1)  # [blocks, parts, 3, height, width]
-    plain = tiles.float().mean((2, 3), keepdim=True).round().to(torch.uint8)  # [parts, 3, 1, 1]
+    rows = tiles.float().mean(3, keepdim=True).round().to(torch.uint8)  # [parts, 3, height, 1]
     for row in range(down):
         for column in range(across):
             top, bottom = (round(cell * height / ROWS) for cell in (row, row + BLOCK))
             left, right = (round(cell * width / COLUMNS) for cell in (column, column + BLOCK))
-            covered[row * across + column, :, :, top:bottom, left:right] = plain
+            covered[row * across + column, :, :, top:bottom, left:right] = rows[:, :, top:bottom]
     without = _log_odds(judge(list(covered)))  # [blocks, parts]
     drop = (_log_odds(judge([tiles])) - without).T.view(parts, 1, down, across)
     share = torch.ones(1, 1, BLOCK, BLOCK)
