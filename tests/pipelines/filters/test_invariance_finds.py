@@ -53,8 +53,9 @@ def area(scores: npt.NDArray[np.float64], planted: npt.NDArray[np.bool_]) -> flo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "kind"), mostly_long(CASES, ALWAYS))
-def test_telling_scenes_are_found_and_only_these(seeds: tuple[int, int], kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", mostly_long(CASES, ALWAYS), ids=str)
+def test_telling_scenes_are_found_and_only_these(case: tuple[tuple[int, int], str], tmp_path: Path) -> None:
+    seeds, kind = case
     settings, least, most = KINDS[kind]
     control = kind.startswith("control")
     learned, _ = painted(seeds[0], LEARNED, control)
@@ -64,7 +65,7 @@ def test_telling_scenes_are_found_and_only_these(seeds: tuple[int, int], kind: s
         (tmp_path / name).write_bytes(data)
     stage.setup(tmp_path)
     found = stage.measure(list(scored), list(scored.values()))
-    table = pa.table({name: pa.array(found[name], kind) for name, kind in stage.columns.items()})
+    table = pa.table({name: pa.array(found[name], type_) for name, type_ in stage.columns.items()})
     auc = area(stage.scores(table), planted)
     print(f"{seeds} {kind}: AUC {auc:.3f}; {stage.decide(table).notes[0]}")
     assert least <= auc <= most
