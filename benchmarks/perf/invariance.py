@@ -98,7 +98,7 @@ def measure(network: str, items: Sequence[ImageItem], place: Path, repeats: int)
 
 
 def main() -> None:
-    """Measures and prints; about 30 s, with --full, which adds the published network, about 3 minutes."""
+    """Measures and prints; about a minute, with --full, which adds the published network, some minutes."""
     options = parse_options("Speed of the invariance stage against decoding each half by itself at full size.")
     networks = ("small", "resnet18", "wide_resnet50_2") if options.full else ("small", "resnet18")
     rows: list[Row] = []

@@ -128,7 +128,7 @@ FITTED = {  # settings that make a fit quick
     "invariance": ("invariance.folds=2",),
     "likelihood": ("likelihood.features=small", "likelihood.sample=16"),
 }
-PHOTOGRAPHS = 96
+PHOTOGRAPHS = 64
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def photographs(lhq, tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("photographs")
     (place / "pictures").mkdir()
     for kind in range(8):
-        picture = Image.effect_mandelbrot((2400, 1600), (-2 + kind / 9, -1.2, 1, 1.2), 60).convert("RGB")
+        picture = Image.effect_mandelbrot((2100, 1400), (-2 + kind / 9, -1.2, 1, 1.2), 60).convert("RGB")
         noisy = Image.blend(picture, Image.effect_noise(picture.size, 90).convert("RGB"), 0.4)
         buffer = io.BytesIO()
         noisy.save(buffer, "JPEG", quality=92, progressive=True)
