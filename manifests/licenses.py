@@ -190,3 +190,18 @@ def _one_line(text: str) -> str:
     """Without line breaks, control characters and marks that change the direction of writing."""
     visible = (" " if unicodedata.category(character) == "Cc" else character for character in text.translate(_BIDI))
     return " ".join("".join(visible).split())
+
+
+def bounds(spdx: str) -> int:
+    """How much a licence asks of who uses a photo: 0 nothing; 1 a credit, or terms of its own; 2 the same licence again
+    or no changes; 3 no commercial use; 4 it is not known."""
+    name = spdx.upper()
+    if spdx in (CC0.spdx, PDM.spdx, US_GOV.spdx):
+        return 0
+    if spdx == UNKNOWN.spdx:
+        return 4
+    if "-NC" in name:
+        return 3
+    if any(part in name for part in ("-SA", "-ND", "GPL", "GFDL", "LAL")):
+        return 2
+    return 1
