@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from manifests.locks import locked
 
 OURS, PAPER, MERGED = "ours", "paper", "merged"  # origin
 ABOUT_THE_MEASURING = ("dataset", "subset_hash", "resolution", "features", "resize", "n_real", "n_generated")
+ABOUT_INFINITY = ("infinity_setup", "sampling")  # what infinity numbers must share besides
 ABOUT_THE_RUN = ("model", "subset", "budget", "recipe_hash", "images_seen", "seed", "device", "dtype", "origin")
 
 
@@ -92,7 +94,7 @@ def read(path: Path) -> list[Row]:
         if tuple(header) != COLUMNS:
             odd = sorted(set(header) ^ set(COLUMNS)) or ["their order"]
             raise SetupError(f"{path} is not a leaderboard: its columns differ from ours in {', '.join(odd[:5])}")
-        return [_parsed(path, number, line) for number, line in enumerate(lines, start=2)]
+        return [_parsed(path, lines.line_num, line) for line in lines]
     except csv.Error as error:
         raise SetupError(f"{path}, line {lines.line_num}: {error}") from error
 
@@ -108,6 +110,8 @@ def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
         plain = typing.get_args(kind)[0] if optional else kind
         try:
             values[name] = None if optional and text == "" else plain(text)
+            if plain is float and values[name] is not None and not math.isfinite(values[name]):
+                raise ValueError(text)
         except ValueError as error:
             raise SetupError(f"{path}, line {number}, {name}: {text!r} is not of kind {plain.__name__}") from error
     return Row(**values)

@@ -21,7 +21,7 @@ from models.statistics import Gaussian, frechet
 
 BATCH = 32  # pictures
 REPEATS = 15
-SPEED_SECONDS = 5.0  # for one figure, at most
+SPEED_SECONDS = 5.0  # for one figure, unless three repeats take longer
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians of generating with noise, mapping network included."""
+    """Medians of generating: random numbers, mapping network and noise included, as a user waits for it."""
 
     ms_per_image: float  # one at a time
     images_per_s: float  # in batches of BATCH
@@ -103,16 +103,16 @@ def speed(generator: Generator) -> Speed:
 
 
 def _median_seconds(make: Callable[[int], Tensor], device: torch.device) -> float:
-    """Of making something, numbered, over repeats; the first two are not counted."""
+    """Of making something, numbered, over at least three repeats; the first two are not counted."""
     taken: list[float] = []
     until = time.perf_counter() + SPEED_SECONDS
-    for at in range(REPEATS + 2):
+    for at in range(2 + REPEATS):
         started = time.perf_counter()
         make(at)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - started)
-        if time.perf_counter() > until and len(taken) > 2:
+        if time.perf_counter() > until and len(taken) >= 2 + 3:
             break
     return medians.median(taken[2:])
 

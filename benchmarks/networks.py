@@ -31,9 +31,15 @@ def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
             discriminator = stylegan2.Discriminator(
                 recipe.resolution, recipe.channel_base, recipe.channel_max, recipe.deviation_group
             )
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
     return generator, discriminator
+
+
+def check(recipe: Recipe) -> None:
+    """MisuseError where the recipe's sizes do not fit each other. Takes no memory to speak of."""
+    with torch.device("meta"):
+        build(recipe)
 
 
 def _generator(recipe: Recipe) -> Generator:

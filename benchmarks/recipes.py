@@ -19,6 +19,19 @@ from manifests.errors import MisuseError, SetupError
 MODELS = ("stylegan2", "alis")
 BUDGETS = ("smoke", "small", "paper")
 FILE = "recipe.json"  # in a run's folder
+IDENTITY = ("model", "dataset", "budget", "resolution", "seed")  # have options of their own
+ALIS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation")
+
+_ALLOWED = {"model": MODELS, "budget": BUDGETS, "normalisation": ("demodulate", "patch")}
+_AT_LEAST_ONE = (
+    *("images", "batch", "z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers", "patches"),
+    *("input_resolution", "anchor_distance", "deviation_group", "r1_every", "path_every", "path_shrink"),
+)
+_BETWEEN = {
+    **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay"), 1.0),
+    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg"), 1e9),
+    "seed": 2**64 - 1,
+}
 
 
 @dataclass(frozen=True)
@@ -60,18 +73,20 @@ class Recipe:
     mirror: bool = True
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise MisuseError(f"no model is called {self.model!r}; there are: {', '.join(MODELS)}")
-        if self.normalisation not in ("demodulate", "patch"):
-            raise MisuseError(f"normalisation is {self.normalisation!r}; it is demodulate or patch")
+        for name, allowed in _ALLOWED.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise MisuseError(f"{name} is {value!r}; it is one of: {', '.join(allowed)}")
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise MisuseError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, most in _BETWEEN.items():
+            if not 0 <= (value := getattr(self, name)) <= most:  # false for no number, too
+                raise MisuseError(f"{name} is {value}; it must lie between 0 and {most:g}")
         if self.batch % self.deviation_group or self.batch % self.path_shrink:
             raise MisuseError(
                 f"a batch of {self.batch} is no multiple of deviation_group {self.deviation_group} "
                 f"and path_shrink {self.path_shrink}"
             )
-        for name in ("images", "batch", "r1_every", "path_every", "path_shrink", "deviation_group"):
-            if getattr(self, name) < 1:
-                raise MisuseError(f"recipe: {name} is {getattr(self, name)}; it must be at least 1")
 
     @property
     def steps(self) -> int:
@@ -85,37 +100,46 @@ class Measurement:
 
     frames: int  # independent ones, and as many from one panorama
     snapshots: int  # checkpoints at which the distance is measured, beside the start
+    snapshot_frames: int  # generated for each of these
     seed: int = 0
 
 
 MEASUREMENTS = {
-    "smoke": Measurement(frames=1_000, snapshots=2),
-    "small": Measurement(frames=10_000, snapshots=10),
-    "paper": Measurement(frames=50_000, snapshots=50),
+    "smoke": Measurement(frames=1_000, snapshots=2, snapshot_frames=1_000),
+    "small": Measurement(frames=10_000, snapshots=10, snapshot_frames=2_000),
+    "paper": Measurement(frames=50_000, snapshots=25, snapshot_frames=5_000),
 }
 
 
 def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
-    """The recipe of a budget: `smoke` takes minutes on 2 CPU cores, `small` minutes on one GPU, `paper` is the paper's.
+    """The recipe of a budget: `smoke` for 2 CPU cores, `small` for one GPU, `paper` with the published settings.
 
     Raises MisuseError for names that do not exist.
     """
+    if model not in MODELS:
+        raise MisuseError(f"no model is called {model!r}; there are: {', '.join(MODELS)}")
     if budget not in BUDGETS:
         raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
     settings: dict[str, Any] = {}
     if budget == "smoke":
         settings = {"images": 4_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 32}
-        settings |= {"average_kimg": 1.0, "r1_weight": 2.0, "patches": 4, "input_resolution": 4}
+        settings |= {"r1_weight": 2.0, "average_kimg": 2.0, "average_ramp": 0.25}
+        if model == "alis":  # what brought it nearer in few steps, at 64x64
+            settings |= {"learning_rate": 0.005, "r1_weight": 0.5, "average_ramp": 0.1}
+            settings |= {"patches": 4, "input_resolution": 4}
     elif budget == "small":
         settings = {"images": 400_000, "batch": 32, "channel_base": 8192, "average_kimg": 10.0, "r1_weight": 1.0}
     else:
         settings = {"images": 25_000_000, "batch": 64}
+        if model == "stylegan2":  # the rule that its published trainer follows; ALIS was trained with 10
+            settings["r1_weight"] = 0.0002 * resolution**2 / settings["batch"]
     return Recipe(model=model, dataset=dataset, budget=budget, resolution=resolution, **settings)
 
 
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
-    kinds = {field.name: type(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+    names = [field.name for field in dataclasses.fields(recipe) if field.name not in IDENTITY]
+    kinds = {name: type(getattr(recipe, name)) for name in names if recipe.model == "alis" or name not in ALIS_ONLY}
     changed: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -137,13 +161,22 @@ def _parsed(setting: str, text: str, kind: type) -> Any:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """sha256 of the fields that differ from their default: a field added later changes no old hash."""
+    """sha256 of the fields that the model has and that differ from their default.
+
+    A field added later thus changes no old hash.
+    """
+    without = () if recipe.model == "alis" else ALIS_ONLY
     facts = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)
-        if getattr(recipe, field.name) != field.default
+        if field.name not in without and getattr(recipe, field.name) != field.default
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def run_name(recipe: Recipe, pictures_hash: str) -> str:
+    """What the folder of its run on these pictures is called among others."""
+    return f"{recipe.model}-{recipe.resolution}-{recipe_hash(recipe)[:8]}-{pictures_hash[:8]}"
 
 
 def save(recipe: Recipe, run: Path) -> None:

@@ -1,16 +1,12 @@
 """A run is a folder: recipe.json, data.json, metrics.jsonl, checkpoints; killed anywhere, it goes on exactly.
 
-A checkpoint is a folder of its own that appears whole or not at all: tensors in safetensors, facts in JSON. A line
-of metrics.jsonl belongs to a step; what was written after the last checkpoint is dropped when the run goes on, and
-written again with the same numbers.
+A line of metrics.jsonl belongs to a step; what was written after the last checkpoint is dropped when the run goes on,
+and written again with the same numbers.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
-import shutil
 import signal
 import threading
 import time
@@ -20,26 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from benchmarks import networks, recipes
+from benchmarks import checkpoints, metrics, networks, recipes
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from benchmarks.recipes import Recipe
-from benchmarks.training import Losses, Training
+from benchmarks.training import Training
 from manifests import atomic, faults
 from manifests.errors import SetupError
 from manifests.locks import locked
 
-DATA, METRICS, CHECKPOINTS = "data.json", "metrics.jsonl", "checkpoints"
-TENSORS, FACTS = "state.safetensors", "state.json"
+DATA = "data.json"
 CHECKPOINT_SECONDS = 300.0
-FLUSH_STEPS = 50  # after so many the losses are fetched from the device and written
-KEPT = 2  # checkpoints
 
 Judge = Callable[[Generator], Mapping[str, float]]
+Progress = Callable[[int, int], None]  # images shown, images in all
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Trained:
 
     images: int  # seen by the run in all
     steps_now: int  # made by this call
-    seconds: float  # of training in all, as measured where it ran
+    seconds: float  # of training in all, wherever it ran
 
 
 def train(
@@ -59,92 +50,127 @@ def train(
     *,
     judge: Judge | None = None,
     snapshots: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Trained:
     """Train in `run` until the recipe's end, from the last checkpoint if there is one.
 
     `judge` measures the averaged generator at the start and at `snapshots` evenly spaced checkpoints; what it says is
-    written among the metrics. `progress` gets images shown and images in all. Ctrl-C saves a checkpoint, then raises
-    KeyboardInterrupt. Raises SetupError where the folder holds something else, and when a loss is no number.
+    written among the metrics. Ctrl-C saves a checkpoint, then raises KeyboardInterrupt. Raises SetupError where the
+    folder holds something else, and when a loss is no number.
     """
-    training = Training(recipe, pictures.images, device)
-    claim(recipe, pictures, run)
+    networks.check(recipe)
+    refuse_foreign(run)
     with locked(run, "train"):
-        seconds = _resume(training, run)
-        writer = _Metrics(run / METRICS, training.step)
-        measured = {recipe.steps * part // snapshots for part in range(snapshots + 1)} if judge and snapshots else set()
-        started, first = time.perf_counter(), training.step
+        claim(recipe, pictures, run)
+        session = _Session(Training(recipe, pictures.images, device), run)
+        if judge is not None and snapshots:
+            session.judge = judge
+            session.judged = {recipe.steps * part // snapshots for part in range(snapshots + 1)}
+        session.train(progress)
+        return Trained(session.training.images_seen, session.steps, sum(session.devices.values()))
 
-        def elapsed() -> float:
-            return seconds + time.perf_counter() - started
 
-        def stop_here() -> None:
-            nonlocal started
-            writer.flush()
-            stopped = time.perf_counter()
-            if judge is not None and training.step in measured:
-                writer.note(training.step, {"images": training.images_seen, **judge(training.average)})
-            started += time.perf_counter() - stopped  # measuring is not training
-            _save(training, run, elapsed())
+class _Session:
+    """One stretch of a run's training: where it stands, and on what it has run for how long (`devices`)."""
 
-        if training.step == 0:
-            stop_here()
+    def __init__(self, training: Training, run: Path) -> None:
+        self.training, self.run = training, run
+        self.steps = 0  # of this session
+        self.judge: Judge | None = None
+        self.judged: set[int] = set()  # steps at which the judge is asked
+        self.devices: dict[str, float] = {}  # seconds on each
+        checkpoints.sweep(run)
+        if (last := checkpoints.last(run)) is not None:
+            tensors, facts = checkpoints.read(last)
+            try:
+                training.restore(tensors, facts)
+                self.devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
+            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+                raise checkpoints.misfit(last, error) from error
+        self._here = device_name(training.device)
+        if training.device.type == "cpu":
+            self._here += f" ({torch.get_num_threads()} threads)"
+        self._since = time.perf_counter()
+        self._metrics = metrics.Writer(run, training.step)
+
+    def train(self, progress: Progress | None) -> None:
+        training, steps = self.training, self.training.recipe.steps
+        if training.step == 0 or training.step in self.judged:
+            self._save()
         saved = time.perf_counter()
         with _Interruption() as interruption:
-            while training.step < recipe.steps:
-                told = training.advance()
-                writer.add(training.step, told)
+            while training.step < steps:
+                self._metrics.add(training.step + 1, training.advance())
+                self.steps += 1
                 if progress is not None:
-                    progress(training.images_seen, recipe.steps * recipe.batch)
-                due = time.perf_counter() - saved >= CHECKPOINT_SECONDS
-                if due or training.step in measured or training.step == recipe.steps or interruption.asked:
-                    stop_here()
+                    progress(training.images_seen, steps * training.recipe.batch)
+                due = training.step in self.judged or training.step == steps or interruption.asked
+                if due or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+                    self._save(judging=not interruption.asked)
                     saved = time.perf_counter()
                 if interruption.asked:
                     raise KeyboardInterrupt
                 faults.point("train.step")
-        return Trained(training.images_seen, training.step - first, elapsed())
+
+    def _save(self, *, judging: bool = True) -> None:
+        """Save, then judge: measuring takes long and may fail. The time it takes is not counted as training."""
+        self._metrics.flush()
+        now = time.perf_counter()
+        self.devices[self._here] = self.devices.get(self._here, 0.0) + now - self._since
+        tensors, facts = self.training.state()
+        facts |= {"images": self.training.images_seen, "devices": self.devices}
+        checkpoints.save(self.run, self.training.step, tensors, facts)
+        step = self.training.step
+        if judging and self.judge is not None and step in self.judged and not self._metrics.has_noted(step):
+            self._metrics.note(step, self.training.images_seen, self.judge(self.training.average))
+        self._since = time.perf_counter()
+
+
+def refuse_foreign(run: Path) -> None:
+    """SetupError where the folder holds something that is no run."""
+    if run.exists() and not (run / recipes.FILE).is_file():
+        ours = (DATA, "locks")  # of a start that was killed
+        if not run.is_dir() or any(
+            path.name not in ours and not path.name.startswith(atomic.TEMPORARY) for path in run.iterdir()
+        ):
+            raise SetupError(f"{run} is not empty and no run; a run goes into a new or empty folder")
 
 
 def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
-    """Make the run's folder, or check that it holds this recipe and these pictures. SetupError otherwise."""
+    """Note recipe and pictures in the run's folder, or check that it was made with these. SetupError if not."""
     if pictures.resolution != recipe.resolution:
         raise SetupError(
             f"the pictures are {pictures.resolution} pixels wide, the recipe wants {recipe.resolution}: export at "
             f"--resolution {recipe.resolution}"
         )
-    facts = {
-        "dataset": pictures.dataset,
-        "subset": pictures.subset,
-        "subset_hash": pictures.subset_hash,
-        "pictures": len(pictures.images),
-    }
-    if (run / recipes.FILE).is_file():
-        if recipes.load(run) != recipe:
-            raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
-        if (run / DATA).is_file() and data_of(run) != facts:
-            raise SetupError(f"{run} was trained on other pictures (see {run / DATA}); choose a new folder")
-    elif run.exists() and (not run.is_dir() or any(not _is_ours(path) for path in run.iterdir())):
-        raise SetupError(f"{run} is not empty and no run; a run goes into a new or empty folder")
-    atomic.make_folder(run)
+    if (run / recipes.FILE).is_file() and recipes.load(run) != recipe:
+        raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
+    if (run / DATA).is_file():
+        refuse_other_pictures(pictures, run)
+    atomic.sweep_temporaries(run)
     if not (run / DATA).is_file():
-        atomic.write_bytes(run / DATA, (json.dumps(facts, indent=2) + "\n").encode())
+        atomic.write_bytes(run / DATA, (json.dumps(pictures.facts(), indent=2) + "\n").encode())
     if not (run / recipes.FILE).is_file():
         recipes.save(recipe, run)
 
 
-def _is_ours(path: Path) -> bool:
-    """What a start that was killed left."""
-    return path.name in (DATA, "locks") or path.name.startswith(atomic.TEMPORARY)
-
-
-def data_of(run: Path) -> dict[str, Any]:
-    """What a run was trained on: dataset, subset, subset_hash, pictures."""
+def refuse_other_pictures(pictures: Pictures, run: Path) -> None:
+    """SetupError where the run was trained on other pictures than these, to the last pixel."""
     try:
-        facts: dict[str, Any] = json.loads((run / DATA).read_bytes())
+        known: dict[str, Any] = json.loads((run / DATA).read_bytes())
     except (OSError, ValueError) as error:
         raise SetupError(f"{run / DATA} cannot be read ({error}); restore it from a backup") from error
-    return facts
+    now = pictures.facts()
+    if differing := [name for name in now if known.get(name) != now[name]]:
+        raise SetupError(
+            f"{run} was trained on other pictures: "
+            + ", ".join(f"{name} {_short(known.get(name))}, now {_short(now[name])}" for name in differing)
+            + "; give the export it was trained on"
+        )
+
+
+def _short(value: object) -> str:
+    return str(value)[:16]
 
 
 @dataclass(frozen=True)
@@ -154,91 +180,24 @@ class Snapshot:
     recipe: Recipe
     generator: Generator  # the running average, in evaluation mode
     images: int
-    seconds: float
-    device: str  # what it was trained on
+    devices: Mapping[str, float]  # seconds of training on each
 
 
 def open_last(run: Path, device: torch.device) -> Snapshot:
     """The last checkpoint's averaged generator. Raises SetupError where there is none."""
     recipe = recipes.load(run)
-    last = _last(run)
+    last = checkpoints.last(run)
     if last is None:
         raise SetupError(f"{run} holds no checkpoint yet; train it with: lhq train {recipe.model} DATA -o {run}")
-    tensors, facts = _read(last)
+    tensors, facts = checkpoints.read(last, "average.")
     generator, _ = networks.build(recipe)
     try:
-        generator.load_state_dict(_prefixed(tensors, "average."))
-        return Snapshot(
-            recipe,
-            generator.to(device).eval().requires_grad_(False),
-            int(facts["step"]) * recipe.batch,
-            float(facts["seconds"]),
-            str(facts["device"]),
-        )
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise SetupError(
-            f"{last} does not fit its recipe ({error}); remove this folder to use the one before"
-        ) from error
-
-
-def metrics(run: Path) -> list[dict[str, Any]]:
-    """Every whole line of metrics.jsonl."""
-    path = run / METRICS
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def _prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _last(run: Path) -> Path | None:
-    return max((run / CHECKPOINTS).glob("[0-9]*"), default=None)
-
-
-def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        return load_file(checkpoint / TENSORS), json.loads((checkpoint / FACTS).read_bytes())
-    except (OSError, ValueError, SafetensorError) as error:
-        raise SetupError(
-            f"{checkpoint} is damaged ({error}); remove this folder to go on from the one before"
-        ) from error
-
-
-def _resume(training: Training, run: Path) -> float:
-    """Put the training where the last checkpoint was; returns the seconds it had taken until then."""
-    atomic.make_folder(run / CHECKPOINTS)
-    atomic.sweep_temporaries(run)
-    for leftover in (run / CHECKPOINTS).glob(f"{atomic.TEMPORARY}*"):
-        shutil.rmtree(leftover)
-    last = _last(run)
-    if last is None:
-        return 0.0
-    tensors, facts = _read(last)
-    try:
-        training.restore(tensors, facts)
-        return float(facts["seconds"])
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise SetupError(f"{last} does not fit its recipe ({error}); remove it to go on from the one before") from error
-
-
-def _save(training: Training, run: Path, seconds: float) -> None:
-    """Write a checkpoint, then remove all but the newest."""
-    final = run / CHECKPOINTS / f"{training.step:08d}"
-    if final.exists():
-        return
-    temporary = atomic.temporary_beside(final)
-    temporary.mkdir()
-    tensors, facts = training.state()
-    save_file(tensors, temporary / TENSORS)
-    atomic.fsync(temporary / TENSORS)
-    facts |= {"images": training.images_seen, "seconds": round(seconds, 3), "device": device_name(training.device)}
-    atomic.write_bytes(temporary / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-    faults.point("checkpoint.before_rename")
-    temporary.replace(final)
-    atomic.fsync(final.parent)
-    for old in sorted((run / CHECKPOINTS).glob("[0-9]*"))[:-KEPT]:
-        shutil.rmtree(old)
+        generator.load_state_dict(tensors)
+        devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
+        images = int(facts["step"]) * recipe.batch
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise checkpoints.misfit(last, error) from error
+    return Snapshot(recipe, generator.to(device).eval().requires_grad_(False), images, devices)
 
 
 def device_name(device: torch.device) -> str:
@@ -266,46 +225,3 @@ class _Interruption:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-
-
-class _Metrics:
-    """Lines of metrics.jsonl from a step on; losses are fetched from the device in groups."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        self._waiting: list[tuple[int, Losses]] = []
-        kept = [line for line in metrics(path.parent) if line["step"] <= step] if path.exists() else []
-        atomic.write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self._noted = {line["step"] for line in kept if "images" in line}
-
-    def add(self, step: int, told: Losses) -> None:
-        self._waiting.append((step, told))
-        if len(self._waiting) >= FLUSH_STEPS:
-            self.flush()
-
-    def note(self, step: int, told: Mapping[str, Any]) -> None:
-        """What was measured at a step, once."""
-        if step not in self._noted:
-            self._write([{"step": step, **told}])
-
-    def flush(self) -> None:
-        if not self._waiting:
-            return
-        values = iter(torch.stack([loss.float() for _, told in self._waiting for loss in told.values()]).tolist())
-        lines = [{"step": step, **{name: next(values) for name in told}} for step, told in self._waiting]
-        self._waiting = []
-        sound = list(itertools.takewhile(_is_finite, lines))
-        self._write(sound)
-        if len(sound) < len(lines):
-            raise SetupError(
-                f"the training fell apart at step {lines[len(sound)]['step']} ({lines[len(sound)]}): try another seed "
-                "or a larger r1_weight"
-            )
-
-    def _write(self, lines: list[dict[str, Any]]) -> None:
-        with self._path.open("a") as stream:
-            stream.writelines(json.dumps(line) + "\n" for line in lines)
-
-
-def _is_finite(line: Mapping[str, float]) -> bool:
-    return all(math.isfinite(value) for value in line.values())

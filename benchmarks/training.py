@@ -10,8 +10,6 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -127,7 +125,7 @@ class Training:
         return {"r1": penalty.detach()}
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        """One optimiser step of one network; the other's gradients are not even computed for long."""
+        """One optimiser step of one network; the other one's weights get no gradient."""
         optimiser = self.optimisers[name]
         network: nn.Module = self.generator if name == "generator" else self.discriminator
         parameters = list(network.parameters())
@@ -197,12 +195,3 @@ def _adam(network: nn.Module, recipe: Recipe, every: int) -> torch.optim.Adam:
         betas=(recipe.beta1**share, recipe.beta2**share),
         eps=1e-8,
     )
-
-
-def run(training: Training, until: int, each: Callable[[int, Losses], None]) -> float:
-    """Train to step `until`; `each` gets every step's number and losses. Returns the seconds it took."""
-    started = time.perf_counter()
-    while training.step < until:
-        told = training.advance()
-        each(training.step, told)
-    return time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,17 @@ from pathlib import Path
 import torch
 
 from benchmarks import evaluate as evaluation
-from benchmarks import runs
+from benchmarks import metrics, runs
+from benchmarks.evaluate import Reference
 from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
-from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, recipe_hash
+from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.runs import Trained
 from manifests import atomic
 from manifests.errors import SetupError
 from models import features
 from models.features import Extractor
+from models.weights import WeightsError
 from pipelines.engine.progress import Progress
 
 ROW = "row.json"  # in a run: what its last measuring found
@@ -35,68 +38,78 @@ class Cut:
 
 def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     """Pictures of an export; of a dataset folder, which is exported below `place` first."""
-    if not (source / "dataset.json").is_file():
+    if not ((source / "dataset.json").is_file() and (source / "tables").is_dir()):
         return read(source)
     from manifests.dataset import Dataset
     from pipelines.engine.pool import open_pool
     from pipelines.export.run import Wanted
     from pipelines.export.run import run as export
     from pipelines.filter import existing
+    from pipelines.funnel import walk
 
     dataset = Dataset.open(source)
-    out = place / f"pictures-{cut.resolution}-{cut.crops}"
+    recipe = existing(dataset, cut.subset)
+    facts = f"{cut.subset} {walk(dataset, recipe).subset_hash()} {cut.resolution} {cut.crops} {toolkit}"
+    out = place / f"pictures-{cut.resolution}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
     with open_pool(cut.workers) as pool:
-        wanted = Wanted("folder", cut.resolution, cut.crops)
-        export(dataset, existing(dataset, cut.subset), out, wanted, pool, toolkit)
+        export(dataset, recipe, out, Wanted("folder", cut.resolution, cut.crops), pool, toolkit)
     return read(out)
 
 
-def train(recipe: Recipe, data: Pictures, run: Path, device: torch.device, cache: Path) -> Trained:
+def train(recipe: Recipe, reference: Reference, run: Path, device: torch.device) -> Trained:
     """Train a run to its end, with its distances at the snapshots of its budget."""
     measurement = MEASUREMENTS[recipe.budget]
-    judge = evaluation.judge(data, extractor(cache, device), measurement)
+    judge = evaluation.judge(reference, measurement)
     with Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress:
         return runs.train(
-            recipe, data, run, device, judge=judge, snapshots=measurement.snapshots, progress=progress.reach
+            recipe,
+            reference.pictures,
+            run,
+            device,
+            judge=judge,
+            snapshots=measurement.snapshots,
+            progress=progress.reach,
         )
 
 
-def evaluate(
-    run: Path, data: Pictures, measurement: Measurement, device: torch.device, cache: Path, toolkit: str
-) -> Row:
+def evaluate(run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str) -> Row:
     """Measure a run and keep what was found beside it."""
-    row = evaluation.evaluate(run, data, extractor(cache, device), measurement, device, toolkit)
+    row = evaluation.evaluate(run, reference, measurement, device, toolkit)
     atomic.write_bytes(run / ROW, (json.dumps(vars(row), indent=2) + "\n").encode())
     return row
 
 
-def one(recipe: Recipe, data: Pictures, place: Path, device: torch.device, cache: Path, toolkit: str) -> Row:
+def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device, toolkit: str) -> Row:
     """The row of a recipe: trained and measured where that is not done yet."""
-    run = place / f"{recipe.model}-{recipe.resolution}-{recipe_hash(recipe)[:12]}"
-    train(recipe, data, run, device, cache)
+    run = place / run_name(recipe, reference.pictures.pictures_hash)
+    train(recipe, reference, run, device)
     measurement = MEASUREMENTS[recipe.budget]
-    wanted = (runs.open_last(run, device).images, extractor(cache, device).label, measurement.frames)
+    wanted = (runs.open_last(run, device).images, reference.extractor.label, measurement.frames)
     known = _known(run)
     if known is not None and (known.images_seen, known.features, known.n_generated) == wanted:
         return known
-    return evaluate(run, data, measurement, device, cache, toolkit)
+    return evaluate(run, reference, measurement, device, toolkit)
+
+
+def reference(data: Pictures, cache: Path, device: torch.device) -> Reference:
+    """The pictures with the features they are measured by."""
+    return Reference(data, extractor(cache, device))
 
 
 def extractor(cache: Path, device: torch.device) -> Extractor:
     """The 2015 Inception where its file lies in the cache, else the small fixed network."""
     try:
         return features.available(cache, device)
-    except features.WeightsError as error:
+    except WeightsError as error:
         raise SetupError(str(error)) from error
 
 
 def distances_text(run: Path) -> str:
     """The distances that were measured while it trained, a line each."""
     lines = []
-    for line in runs.metrics(run):
-        if "images" in line:
-            told = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in ("step", "images"))
-            lines.append(f"  after {line['images']:,} images: {told}")
+    for line in metrics.measured(run):
+        told = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in ("step", "images"))
+        lines.append(f"  after {line['images']:,} images: {told}")
     return "\n".join(lines)
 
 

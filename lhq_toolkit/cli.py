@@ -18,6 +18,7 @@ from lhq_toolkit import __version__
 from lhq_toolkit.commands import (
     benchmark,
     crawl,
+    doctor,
     evaluate,
     export,
     filter_,
@@ -25,8 +26,10 @@ from lhq_toolkit.commands import (
     leaderboard,
     manifest,
     models_,
+    remove,
     status,
     train,
+    weights,
 )
 from manifests.errors import LhqError, MisuseError
 
@@ -45,12 +48,15 @@ app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("export")(export.export)
+app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(weights.app, name="weights")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

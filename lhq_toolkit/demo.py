@@ -58,7 +58,7 @@ def main(out: Path = OUT, scenes: int = SCENES, settings: Sequence[str] = ()) ->
     sheet, panorama = out / "contact_sheet.png", out / "panorama.png"
     _contact_sheet(dataset, sheet)
     panorama.unlink(missing_ok=True)  # ours, of an earlier demo
-    alis = next(path for path in sorted(runs.iterdir()) if path.name.startswith("alis-"))
+    alis = max(runs.glob("alis-*/row.json"), key=lambda path: path.stat().st_mtime).parent
     title = f"6. A panorama, {FRAMES} frames wide, with the ALIS just trained."
     if (code := _lhq(title, f"generate {alis} -o {panorama} --panorama {FRAMES} --seed 1")) != 0:
         return code

@@ -136,6 +136,7 @@ def _group(rows: Sequence[Row]) -> str:
         f"{'model':<12}{'budget':<8}{name:>10}{'infinity ' + name:>14}{'images':>12}{'hours':>9}{'ms/image':>10}"
         f"{'ms/frame':>10}{'parameters':>13}   device",
     ]
+    with_infinity = [row for row in rows if row.infinity_setup is not None]
     for row in rows:
         endless = row.infinity_fd if row.infinity_fid is None else row.infinity_fid
         numbers = (
@@ -147,7 +148,17 @@ def _group(rows: Sequence[Row]) -> str:
         lines.append(
             f"{row.model:<12}{row.budget:<8}{numbers}   {where}" + ("" if row.origin == "ours" else f" ({row.origin})")
         )
+    if with_infinity:
+        lines.append(f"infinity {name}: " + "; ".join(_infinity(with_infinity)))
     return "\n".join(lines)
+
+
+def _infinity(rows: Sequence[Row]) -> list[str]:
+    """What the infinity numbers are from: said per model where they are not all alike, and so not comparable."""
+    setups = {(row.infinity_setup, row.sampling) for row in rows}
+    if len(setups) == 1:
+        return [f"{rows[0].infinity_setup}, {rows[0].sampling}"]
+    return ["not comparable with each other", *(f"{row.model}: {row.infinity_setup}, {row.sampling}" for row in rows)]
 
 
 def _features(row: Row) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import platform
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 TEMPORARY = ".tmp-"  # prefix of names that readers ignore and locked starts sweep
+FEW = 4  # files that are synced one by one
 
 
 def fsync(path: Path) -> None:
@@ -18,6 +23,36 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fsync_all(paths: Sequence[Path], folder: Path) -> None:
+    """Make many files and folders durable, all below `folder` and on its file system.
+
+    Where one call can sync that file system and tells of failures (Linux from 5.8), that is some ten times faster
+    than one call a file; only for file systems of this machine, and not for a handful of files.
+    """
+    whole = _syncfs() if len(paths) > FEW else None
+    if whole is None:
+        for path in paths:
+            fsync(path)
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if whole(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    """The system's syncfs(2), where it reports what could not be written."""
+    release = re.match(r"(\d+)\.(\d+)", platform.release())
+    if platform.system() != "Linux" or release is None or (int(release[1]), int(release[2])) < (5, 8):
+        return None
+    function: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    return function
 
 
 def temporary_beside(path: Path) -> Path:

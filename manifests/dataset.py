@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from manifests import atomic, schema
+from manifests import atomic, generations, schema
 from manifests.errors import SetupError
 from manifests.locks import Lock, locked
 from manifests.store import ImageStore
@@ -66,6 +67,7 @@ class Dataset:
                 "name": root.resolve().name,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "toolkit": toolkit,
+                "salt": secrets.token_hex(16),  # of the tombstones' hashes
                 "generations": dict.fromkeys(schema.CRAWL_TABLES, 1),
             }
             atomic.write_bytes(root / "dataset.json", (json.dumps(facts, indent=2) + "\n").encode())
@@ -91,6 +93,10 @@ class Dataset:
     def files_table(self) -> Table:
         return self.table("files", schema.FILES)
 
+    @property
+    def tombstones_table(self) -> Table:
+        return self.table("tombstones", schema.TOMBSTONES)
+
     def measurements_table(self, stage: str, columns: Mapping[str, pa.DataType]) -> Table:
         """What an image stage measured, keyed by sha256 and fingerprint."""
         return self.table(schema.measurement_table(stage), schema.measurement_schema(columns))
@@ -106,7 +112,10 @@ class Dataset:
         Swept last so that at rest a plain reader of all `part-*.parquet` meets every row once.
         """
         with locked(self.root, name, wait_seconds=wait_seconds) as held:
+            if Dataset.open(self.root).generations != self.generations:
+                raise SetupError(f"{self.root} was rewritten by a take-down meanwhile: run the same command again")
             for table in tables:
+                generations.sweep(table)
                 table.sweep()
             yield held
             held.check()

@@ -12,6 +12,10 @@ import signal
 POINTS = (
     "part.write.inside",  # half of a part's bytes are on disk under the temporary name
     "part.merge.before_rename",  # the merged part is complete, under its temporary name
+    "generation.inside",  # half of a rewritten part's bytes are on disk under the temporary name
+    "generation.before_name",  # a rewrite is complete, dataset.json still names the old generations
+    "remove.named",  # dataset.json names the new generations, nothing else of a take-down is gone yet
+    "remove.inside",  # image files of a take-down are gone, databases and caches not yet
     "crawl.placed",  # images are placed, their rows not yet committed
     "fit.inside",  # a fit has learned something and stored nothing
     "fit.before_store",  # the artefact's files are written, its folder not yet named

@@ -66,6 +66,15 @@ FILES = pa.schema(
     ]
 )
 
+# What is left of photos that were taken down; `tombstones.py` says what is hashed.
+TOMBSTONES = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("removed_at", _TIME, nullable=False),
+        pa.field("hash", pa.string(), nullable=False),
+    ]
+)
+
 OK, FAILED, GIVEN_UP = "ok", "failed", "given_up"  # files.status
 
 CRAWL_TABLES: Mapping[str, pa.Schema] = {"sightings": SIGHTINGS, "photos": PHOTOS, "files": FILES}

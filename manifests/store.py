@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from manifests import atomic
+from manifests.locks import on_local_disk
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,17 @@ class Stored:
     path: str
 
 
+@dataclass(frozen=True)
+class Written:
+    """An image on its way into the store. `temporary` is None where its bytes were there already."""
+
+    stored: Stored
+    final: Path
+    temporary: Path | None
+
+
 class ImageStore:
-    """The `images/` folder of the dataset at `root`. Placing the same bytes twice is safe from any process."""
+    """The `images/` folder of the dataset at `root`. Placing the same bytes twice is safe from anywhere."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -32,7 +45,48 @@ class ImageStore:
     def sweep(self) -> None:
         """Remove what interrupted placements left; call under the crawl's lock."""
         for folder in (self.root / "images").glob("??"):
-            atomic.sweep_temporaries(folder)
+            with os.scandir(folder) as entries:
+                leftovers = [entry.path for entry in entries if entry.name.startswith(atomic.TEMPORARY)]
+            for leftover in leftovers:
+                Path(leftover).unlink(missing_ok=True)
+
+    def write(self, data: bytes, extension: str) -> Written:
+        """Write one image under a temporary name; it is placed by `name`, or removed by `discard`."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        stored = Stored(sha256, self.relative_path(sha256, extension))
+        final = self.root / stored.path
+        with contextlib.suppress(FileNotFoundError):
+            if final.stat().st_size == len(data):
+                return Written(stored, final, None)
+        temporary = atomic.temporary_beside(final)
+        try:
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                final.parent.mkdir(parents=True, exist_ok=True)  # made durable by `name`
+                temporary.write_bytes(data)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        return Written(stored, final, temporary)
+
+    def name(self, images: Sequence[Written]) -> None:
+        """Sync and place written images; when this returns they are durable under their final names."""
+        fresh = [(image.temporary, image.final) for image in images if image.temporary is not None]
+        self._fsync([temporary for temporary, _ in fresh])
+        for temporary, final in fresh:
+            temporary.replace(final)
+        # Also where the file was there: whoever placed it may have died before syncing.
+        folders = {image.final.parent for image in images}
+        if folders:
+            self._fsync([*folders, self.root / "images", self.root])
+
+    def discard(self, images: Sequence[Written]) -> None:
+        """Remove written images that are not placed."""
+        for image in images:
+            if image.temporary is not None:
+                image.temporary.unlink(missing_ok=True)
 
     @contextmanager
     def batch(self) -> Iterator[Placing]:
@@ -40,45 +94,30 @@ class ImageStore:
         placing = Placing(self)
         try:
             yield placing
-            placing.commit()
+            self.name(placing.images)
         finally:
-            placing.abandon()
+            self.discard(placing.images)
+
+    def _fsync(self, paths: Sequence[Path]) -> None:
+        if self._is_local:
+            atomic.fsync_all(paths, self.root / "images")
+        else:
+            for path in paths:
+                atomic.fsync(path)
+
+    @cached_property
+    def _is_local(self) -> bool:
+        return on_local_disk(self.root)
 
 
 @dataclass
 class Placing:
-    """Images on their way into the store: written under temporary names, then synced and named together."""
+    """Images of one batch."""
 
     store: ImageStore
-    _waiting: list[tuple[Path, Path]] = field(default_factory=list)  # temporary, final
-    _folders: set[Path] = field(default_factory=set)
+    images: list[Written] = field(default_factory=list)
 
     def add(self, data: bytes, extension: str) -> Stored:
-        """Write one image; its final name appears at `commit`."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        relative = self.store.relative_path(sha256, extension)
-        final = self.store.root / relative
-        self._folders.add(final.parent)  # also when the file is there: whoever placed it may have died before syncing
-        if not (final.exists() and final.stat().st_size == len(data)):
-            if not final.parent.is_dir():
-                atomic.make_folder(final.parent)
-            temporary = atomic.temporary_beside(final)
-            self._waiting.append((temporary, final))
-            temporary.write_bytes(data)
-        return Stored(sha256, relative)
-
-    def commit(self) -> None:
-        for temporary, _ in self._waiting:
-            atomic.fsync(temporary)
-        for temporary, final in self._waiting:
-            temporary.replace(final)
-        for folder in self._folders:
-            atomic.fsync(folder)
-        self._waiting.clear()
-        self._folders.clear()
-
-    def abandon(self) -> None:
-        """Remove what was not committed."""
-        for temporary, _ in self._waiting:
-            temporary.unlink(missing_ok=True)
-        self._waiting.clear()
+        """Write one image; its final name appears when the batch is left."""
+        self.images.append(self.store.write(data, extension))
+        return self.images[-1].stored

@@ -73,12 +73,17 @@ class Table:
         """Number of rows, superseded ones included, from the footers alone."""
         return self._retrying(_count_rows)
 
+    def stored_columns(self) -> set[str]:
+        """Names of the columns that the parts hold, whatever this table's schema states."""
+        return self._retrying(_column_names)
+
     def version(self) -> list[str]:
         """Names of the live parts: equal names mean equal content, as parts are never changed."""
         return [part.path.name for part in self.parts()]
 
     def _listed(self) -> list[Part]:
         if not self.folder.is_dir():
+            _refuse_if_rewritten(self.folder)
             return []
         found = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
         return [Part(int(match[1]), int(match[2]), path) for match, path in found if match]
@@ -104,7 +109,7 @@ class Table:
         parts = self.parts()
         number = parts[-1].last + 1 if parts else 1
         with atomic.replacing(self._path(number, number)) as temporary:
-            _write(temporary, self.schema, rows.to_batches(), fault="part.write.inside")
+            write_part(temporary, self.schema, rows.to_batches(), fault="part.write.inside")
         self._merge_tail()
 
     def sweep(self) -> None:
@@ -121,7 +126,7 @@ class Table:
             if sum(part.path.stat().st_size for part in tail) > MERGE_BYTES:
                 return
             with atomic.replacing(self._path(tail[0].first, tail[-1].last)) as temporary:
-                _write(temporary, self.schema, _batches(tail, self.schema))
+                write_part(temporary, self.schema, _batches(tail, self.schema))
                 faults.point("part.merge.before_rename")
             self._remove_replaced(keep=tail)  # a reader may have just listed these
 
@@ -185,6 +190,22 @@ def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Ta
     return rows.filter(pc.invert(pc.is_in(rows[key], value_set=values)))
 
 
+def is_generation(folder: Path) -> bool:
+    """Whether a folder's name is that of a generation."""
+    return folder.name.isascii() and folder.name.isdigit()
+
+
+def _refuse_if_rewritten(folder: Path) -> None:
+    """SetupError where this generation is gone and a later one is there; none at all is a table never written."""
+    if not is_generation(folder) or not folder.parent.is_dir():
+        return
+    if any(is_generation(other) and int(other.name) > int(folder.name) for other in folder.parent.iterdir()):
+        raise SetupError(
+            f"{folder} was replaced by a take-down while this command ran (or dataset.json is an older copy): "
+            f"run the command again"
+        )
+
+
 def _live(parts: Sequence[Part]) -> list[Part]:
     """Parts that no other part covers, in order of number."""
     live: list[Part] = []
@@ -207,10 +228,10 @@ def _first_gap(parts: Sequence[Part]) -> int | None:
 def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
     with contextlib.ExitStack() as stack:
         # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
-        files = [stack.enter_context(_open(part)) for part in parts]
+        files = [stack.enter_context(open_part(part)) for part in parts]
         tables = []
         for part, file in zip(parts, files, strict=True):
-            with _naming(part):
+            with naming(part):
                 present = [name for name in schema.names if name in file.schema_arrow.names]
                 tables.append(_conform(file.read(columns=present), schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
@@ -219,18 +240,27 @@ def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
 def _count_rows(parts: Sequence[Part]) -> int:
     count = 0
     for part in parts:
-        with _open(part) as file:
+        with open_part(part) as file:
             count += file.metadata.num_rows
     return count
 
 
-def _open(part: Part) -> pq.ParquetFile:
-    with _naming(part):
+def _column_names(parts: Sequence[Part]) -> set[str]:
+    names: set[str] = set()
+    for part in parts:
+        with open_part(part) as file:
+            names.update(file.schema_arrow.names)
+    return names
+
+
+def open_part(part: Part) -> pq.ParquetFile:
+    """A part to read from, its pages checked; SetupError where it is damaged."""
+    with naming(part):
         return pq.ParquetFile(part.path, page_checksum_verification=True)
 
 
 @contextlib.contextmanager
-def _naming(part: Part) -> Iterator[None]:
+def naming(part: Part) -> Iterator[None]:
     """SetupError that names the part where its content is damaged."""
     try:
         yield
@@ -251,14 +281,15 @@ def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
     for part in parts:
-        with _open(part) as file:
+        with open_part(part) as file:
             for group in range(file.num_row_groups):
-                with _naming(part):
+                with naming(part):
                     rows = _conform(file.read_row_group(group), schema)
                 yield from rows.to_batches()
 
 
-def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
+def write_part(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
+    """Write rows as a part, a row group at a time; `fault` is passed before its footer is on disk."""
     with (
         path.open("wb") as stream,
         pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer,

@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import itertools
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,17 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import counter_random
+from models.weights import REGISTRY, WeightsError, how_to_get, sha256_of
 
-INCEPTION_FILE = "inception-2015-12-05.pt"
-INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+INCEPTION_FILE = REGISTRY["inception"].file
+INCEPTION_SHA256 = REGISTRY["inception"].sha256
 INCEPTION_DIMS = 2048
 SMALL_WIDTHS = (16, 24, 32, 48)  # channels of the small network, after each convolution
 SMALL_SIDE = 16  # pixels: the smallest picture it takes, so that every map can be padded by reflection
-
-
-class WeightsError(ValueError):
-    """A file of weights is missing or is not the one it should be; the text names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -93,32 +91,31 @@ def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
     return inception(cache, device) if (cache / INCEPTION_FILE).exists() else small(device=device)
 
 
-def inception(cache: Path, device: torch.device | str = "cpu") -> Extractor:
-    """The 2015 Inception from `inception-2015-12-05.pt` in the cache folder, through clean-fid.
+def inception(cache: Path, device: torch.device | str = "cpu", file: Path | None = None) -> Extractor:
+    """The 2015 Inception from `inception-2015-12-05.pt` in the cache folder, or from a file, through clean-fid.
 
     Pictures come to 299x299 as clean-fid brings them: Pillow's bicubic filter on each channel as floats, clipped to
     [0, 255], not rounded (Parmar et al. 2022, arXiv:2104.11222). The file is TorchScript, which runs code when it is
     opened, so its SHA-256 is checked first. Raises WeightsError when it is missing or another one.
     """
-    return _inception(cache, torch.device(device), INCEPTION_SHA256)
+    return _inception(file or cache / INCEPTION_FILE, torch.device(device), INCEPTION_SHA256)
 
 
-def _inception(cache: Path, device: torch.device, expected: str) -> Extractor:
-    path = cache / INCEPTION_FILE
+def _inception(path: Path, device: torch.device, expected: str) -> Extractor:
     if not path.is_file():
-        raise WeightsError(f"{path} is missing: download {INCEPTION_URL} to it")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+        raise WeightsError(f"{path} is missing: {how_to_get('inception')}")
+    found = sha256_of(path)
     if found != expected:
         raise WeightsError(
             f"{path} has the SHA-256 {found}, not {expected}, and was not opened: "
-            f"delete it and download {INCEPTION_URL} again"
+            f"delete it and {how_to_get('inception')}"
         )
     from cleanfid.inception_torchscript import InceptionV3W
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # what the file is made for
-        network = InceptionV3W(str(cache), download=False, resize_inside=False).to(device).eval()
+        (Path(folder) / INCEPTION_FILE).symlink_to(path.absolute())  # clean-fid takes the folder, and this name only
+        network = InceptionV3W(folder, download=False, resize_inside=False).to(device).eval()
 
     def features(images: Tensor) -> Tensor:
         out: Tensor = network(_clean_resize(images).to(device))
@@ -132,7 +129,8 @@ def _clean_resize(images: Tensor) -> Tensor:
     from cleanfid.resize import build_resizer
 
     resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
-    resized = [resize(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:  # Pillow works without Python's lock
+        resized = list(pool.map(resize, images.permute(0, 2, 3, 1).cpu().numpy()))
     return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
 
 

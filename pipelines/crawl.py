@@ -1,260 +1,294 @@
 """The crawl: what sources list goes into the tables, then every wanted file is fetched, checked and kept.
 
-Nothing is remembered outside the tables: what is still to fetch is what has no final file row.
+Each source has a thread that lists it and then hands its wanted photos to the workers, so that no source waits for
+another's quota. All of them, and the workers' batches, are committed one at a time by this process. What is still
+to fetch stands in the tables alone: a wanted photo without a final file row.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import time
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import faults, schema
+from manifests import faults, removal, schema
 from manifests.dataset import CRAWL_LOCK, Dataset
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.locks import Lock
-from manifests.probe import EXTENSIONS, probe
-from manifests.records import File, Photo, Sighting
-from manifests.store import ImageStore, Placing
-from manifests.tables import latest
-from pipelines.engine.pool import Batch, Pool, for_a_while
+from manifests.records import File
+from pipelines import fetch
+from pipelines.discovery import Discovery, rows_of
+from pipelines.engine.feed import ClosedError, Feed
+from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
-from pipelines.sources.base import Fetcher, Found, Source, StoredFile
+from pipelines.frontier import Frontier, SourceListing, path_of
+from pipelines.sources.base import HostDownError, Page, Source, StoredFile, Wanted
+from pipelines.wanted import Attempts, to_fetch
 
-FETCH_BATCH = 256  # images placed and synced together at most
-FETCH_SECONDS = 1.0  # or what a worker fetches in this time
 ATTEMPTS = 6  # runs in which a passing trouble is tried before the photo is given up
 BROKEN_RUN = 500  # so many passing troubles in a row are not the photos' fault
-DISCOVERY_ROWS = 4096  # rows of a discovery commit
-DISCOVERY_SECONDS = 1.0
+READY = 1024  # photos at most that wait for a worker
+SLICE = 1024  # rows turned into photos at once
+STOP_SECONDS = 5.0  # that a source's thread is waited for at the end
 
-FetchItem = tuple[str, str | None]  # photo_id, image_url
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a crawl besides its sources."""
+
+    metadata_only: bool = False  # list, fetch nothing
+    retry_failed: bool = False  # try what failed or was given up, too
+    recheck: bool = False  # look known photos up again, list and fetch nothing
+    limit: int | None = None  # photos of each source, those listed earlier included
 
 
 @dataclass
 class Crawled:
     """What a crawl did, for the closing summary."""
 
-    found: int = 0  # photos the sources listed
+    found: int = 0  # photos the sources listed in this run
     new: int = 0  # of these, not seen before
     fetched: int = 0  # ok in this run
     failed: int = 0  # left to try again
+    untried: int = 0  # left because their host is down
+    unread: list[str] = field(default_factory=list)  # sources that could not be read to their end
+    unwanted: int = 0  # not fetched: a metadata stage of `curated` rejects them
     given_up: dict[str, int] = field(default_factory=dict)  # in this run, by reason
     given_up_before: int = 0  # in earlier runs, not tried now
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def is_complete(self) -> bool:
+        """Everything is read, and no wanted photo is left to try."""
+        return not (self.failed or self.untried or self.unread)
 
-def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, *, retry_failed: bool = False) -> Crawled:
+
+def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, wish: Wish | None = None) -> Crawled:
     """List and fetch everything the sources have. Safe to kill and run again."""
-    result = Crawled()
-    tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table]
+    tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table, dataset.tombstones_table]
     with dataset.lock(CRAWL_LOCK, tables) as lock:
+        removal.finish(dataset)
         dataset.store.sweep()
-        files = dataset.files()
         for source in sources:
-            source.check(_stored(files, source))
-        for source in sources:
-            listed = _Discovery(dataset, source, lock).run(result)
-            _fetch(dataset, source, listed, pool, lock, result, retry_failed)
-            result.notes.extend(source.notes())
-    return result
+            source.check(_Stored(dataset, source.name))
+        with Frontier(path_of(dataset.root)) as frontier:
+            crawled = _Crawl(dataset, sources, frontier, lock, wish or Wish()).run(pool)
+        dataset.store.sweep()  # what workers that died left
+        return crawled
 
 
-def _stored(files: pa.Table, source: Source) -> Mapping[str, StoredFile]:
-    mine = files.filter(
-        pc.and_(pc.starts_with(files["photo_id"], f"{source.name}:"), pc.equal(files["status"], schema.OK))
-    ).select(["photo_id", "sha256", "bytes"])
-    return {row["photo_id"]: StoredFile(row["sha256"], row["bytes"]) for row in mine.to_pylist()}
+@dataclass
+class _Stored(Mapping[str, StoredFile]):
+    """The ok files of a source, read when the first is asked for."""
+
+    dataset: Dataset
+    source: str
+
+    @cached_property
+    def _files(self) -> dict[str, StoredFile]:
+        files = self.dataset.files_table.current("photo_id", ["photo_id", "status", "sha256", "bytes"])
+        mine = pc.and_(pc.starts_with(files["photo_id"], f"{self.source}:"), pc.equal(files["status"], schema.OK))
+        return {row["photo_id"]: StoredFile(row["sha256"], row["bytes"]) for row in files.filter(mine).to_pylist()}
+
+    def __getitem__(self, photo_id: str) -> StoredFile:
+        return self._files[photo_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
-class _Discovery:
-    """Writes what a source lists: new or changed photos, and sightings not yet known."""
+class _Crawl:
+    """One run. `_commit` is held by whoever writes; nobody writes once it is closed."""
 
-    def __init__(self, dataset: Dataset, source: Source, lock: Lock) -> None:
-        self._dataset, self._source, self._lock = dataset, source, lock
-        photos = dataset.photos_table.current("photo_id")
-        self._stored = photos.filter(pc.equal(photos["source"], source.name))
-        self._row_of = {photo_id: row for row, photo_id in enumerate(self._stored["photo_id"].to_pylist())}
-        self._digests: dict[str, bytes] = {}  # content of photos as they stand now, seen in this run
-        sightings = dataset.sightings_table.read(["photo_id", "query"])
-        self._sighted = set(zip(sightings["photo_id"].to_pylist(), sightings["query"].to_pylist(), strict=True))
-        self._photos: list[Photo] = []
-        self._sightings: list[Sighting] = []
-        self._committed_at = time.monotonic()
+    def __init__(self, dataset: Dataset, sources: Sequence[Source], frontier: Frontier, lock: Lock, wish: Wish) -> None:
+        self._dataset, self._sources, self._frontier = dataset, sources, frontier
+        self._lock, self._wish = lock, wish
+        self._result = Crawled()
+        self._discovery = Discovery(dataset, frontier, lock)
+        self._commit = threading.Lock()
+        self._closed = False
+        self._feed: Feed[Wanted] = Feed(room=READY)
+        self._running = len(sources)
+        self._attempts = Attempts.read(dataset, wish.retry_failed)
+        self._last = deque[bool](maxlen=BROKEN_RUN)  # was it a passing trouble?
+        self._spent: list[File] = []
+        self._down: set[str] = set()  # hosts, as they are told of
+        self._progress = Progress("fetch", None)
 
-    def run(self, result: Crawled) -> list[FetchItem]:
-        """Everything the source has, written; returns (photo_id, image_url) of each photo, in order."""
-        listed: dict[str, str | None] = {}
-        with Progress(f"{self._source.name}: list", None) as progress:
-            for page in self._source.pages():
-                for found in page:
-                    listed.setdefault(found.photo.photo_id, found.photo.image_url)
-                    result.new += self._add(found)
-                self._commit_when_due()
-                progress.advance(len(page))
-            self._commit()
-        result.found += len(listed)
-        return list(listed.items())
+    def run(self, pool: Pool) -> Crawled:
+        threads = [
+            threading.Thread(target=self._drive, args=(one,), daemon=True, name=one.name) for one in self._sources
+        ]
+        fetchers = {source.name: source.fetcher() for source in self._sources}
+        most = [one.most_workers for one in fetchers.values() if one.most_workers is not None]
+        try:
+            for thread in threads:
+                thread.start()
+            worker = fetch.FetchWorker(self._dataset.root.resolve(), fetchers)
+            with self._progress:
+                pool.run(worker, self._feed, fetch.BATCH, self._commit_batch, at_most=min(most, default=None))
+        finally:
+            self._feed.close()
+            for source in self._sources:
+                source.stop()
+            with self._commit:
+                self._closed = True
+            for thread in threads:
+                thread.join(STOP_SECONDS)
+        self._give_up_spent()
+        self._tell()
+        return self._result
 
-    def _add(self, found: Found) -> bool:
-        photo = found.photo
-        before = self._digests.get(photo.photo_id) or self._stored_digest(photo.photo_id)
-        now = _digest(dataclasses.asdict(photo))
-        self._digests[photo.photo_id] = now
-        if now != before:
-            self._photos.append(photo)
-        sighting = (photo.photo_id, found.query)
-        if sighting not in self._sighted:
-            self._sighted.add(sighting)
-            self._sightings.append(Sighting(photo.photo_id, photo.source, found.query, found.rank, photo.seen_at))
-        return before is None
+    # In the thread of a source.
 
-    def _stored_digest(self, photo_id: str) -> bytes | None:
-        row = self._row_of.get(photo_id)
-        return None if row is None else _digest(self._stored.slice(row, 1).to_pylist()[0])
+    def _drive(self, source: Source) -> None:
+        """List the source, then hand its wanted photos over; the last source to be done ends the feed."""
+        try:
+            listed = self._list(source)
+            if not self._wish.recheck and not self._wish.metadata_only and source.no_download is None:
+                self._hand_over(source, listed)
+        except ClosedError:
+            pass
+        except BaseException as error:  # it ends the run, in the main thread
+            self._feed.fail(error)
+        finally:
+            with self._commit:
+                self._running -= 1
+                last = self._running == 0
+            if last:
+                self._feed.end()
 
-    def _commit_when_due(self) -> None:
-        late = time.monotonic() - self._committed_at >= DISCOVERY_SECONDS
-        if late or len(self._photos) + len(self._sightings) >= DISCOVERY_ROWS:
-            self._commit()
+    def _list(self, source: Source) -> set[str] | None:
+        """Commit what the source lists; returns the ids, where it lists everything anew."""
+        ids: set[str] = set()
+        listing = SourceListing(self._dataset, self._frontier, source.name)
+        pages = source.recheck(listing) if self._wish.recheck else source.pages(listing)
+        what = "look again" if self._wish.recheck else "list"
+        try:
+            with Progress(f"{source.name}: {what}", None) as progress:
+                while not self._is_full(source) and (page := next(pages, None)) is not None:
+                    taken = self._commit_page(source, page)
+                    ids.update(taken)
+                    progress.advance(len(taken))
+        except (TransientError, InputError) as error:
+            with self._commit:
+                self._result.unread.append(source.name)
+                self._result.notes.append(f"{source.name} was not read to its end: {error}")
+        else:
+            if self._wish.recheck:
+                self._frontier.forget(source.name, "recheck")
+        with self._commit:
+            self._refuse_when_closed()
+            self._result.found += len(ids)
+            self._discovery.commit()
+        return ids if source.lists_anew else None
 
-    def _commit(self) -> None:
-        self._lock.check()
-        self._dataset.photos_table.append(_rows(self._photos, schema.PHOTOS))
-        self._dataset.sightings_table.append(_rows(self._sightings, schema.SIGHTINGS))
-        self._photos, self._sightings = [], []
-        self._committed_at = time.monotonic()
+    def _is_full(self, source: Source) -> bool:
+        if self._wish.limit is None or source.lists_anew or self._wish.recheck:
+            return False
+        with self._commit:
+            return self._discovery.count(source.name) >= self._wish.limit
 
+    def _commit_page(self, source: Source, page: Page) -> list[str]:
+        with self._commit:
+            self._refuse_when_closed()
+            limit = None if source.lists_anew or self._wish.recheck else self._wish.limit
+            return self._discovery.add(source.name, page, limit)
 
-def _digest(photo: Mapping[str, Any]) -> bytes:
-    """Content of a photo's row, whenever it was seen."""
-    parts = [
-        f"{name}={list(value) if isinstance(value, (tuple, list)) else _text(value)}"
-        for name, value in sorted(photo.items())
-        if name != "seen_at"
-    ]
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+    def _hand_over(self, source: Source, listed: set[str] | None) -> None:
+        """Ask the source for each wanted photo's URL and give it to the workers."""
+        todo = to_fetch(self._dataset, source.name, self._attempts, listed)
+        with self._commit:
+            self._result.given_up_before += todo.given_up
+            self._result.unwanted += todo.rejected
+            self._progress.expect(todo.photos.num_rows)
+        for start in range(0, todo.photos.num_rows, SLICE):
+            for photo in todo.photos.slice(start, SLICE).to_pylist():
+                try:
+                    url = source.prepare(photo)
+                except HostDownError as error:
+                    self._leave(source, todo.photos.num_rows, error)
+                    return
+                except (TransientError, InputError) as error:
+                    self._commit_refusal(photo["photo_id"], error)
+                    continue
+                self._feed.put(Wanted(photo["photo_id"], url, photo["width"], photo["height"], source.name))
 
+    def _leave(self, source: Source, count: int, error: HostDownError) -> None:
+        with self._commit:
+            self._result.untried += 1  # at least; what was handed over before is counted as it comes
+            self._result.notes.append(f"{source.name}: most of {count:,} photos were left for the next run: {error}")
 
-def _text(value: Any) -> str:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else repr(value)
+    def _commit_refusal(self, photo_id: str, error: TransientError | InputError) -> None:
+        """A row for a photo that its source does not let us fetch."""
+        status = schema.FAILED if isinstance(error, TransientError) else schema.GIVEN_UP
+        said = getattr(error, "http_status", None)
+        row = File(photo_id, datetime.now(UTC), status, error=str(error), http_status=said)
+        self._commit_batch(Batch(rows_of([row], schema.FILES), 1))
 
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise ClosedError
 
-def _rows(values: Sequence[Any], columns: pa.Schema) -> pa.Table:
-    return pa.Table.from_pylist([dataclasses.asdict(value) for value in values], schema=columns)
+    # By the thread that runs the pool, and for refusals by that of a source.
 
-
-def _fetch(
-    dataset: Dataset,
-    source: Source,
-    listed: Sequence[FetchItem],
-    pool: Pool,
-    lock: Lock,
-    result: Crawled,
-    retry_failed: bool,
-) -> None:
-    """Fetch what has no final file row. Photos out of attempts are given up last, when the run was no broken one."""
-    items, failures, given_up = _to_fetch(dataset, listed, retry_failed)
-    result.given_up_before += given_up
-    last = deque[bool](maxlen=BROKEN_RUN)  # was it a passing trouble?
-    spent: list[File] = []
-    with Progress(f"{source.name}: fetch", len(items)) as progress:
-
-        def commit(batch: Batch) -> None:
-            faults.point("crawl.placed")
-            lock.check()
-            dataset.files_table.append(batch.rows)
-            for row in batch.rows.select(["photo_id", "status", "error"]).to_pylist():
-                last.append(row["status"] == schema.FAILED)
-                if last[-1] and failures.get(row["photo_id"], 0) + 1 >= ATTEMPTS:
-                    error = f"out of attempts: {row['error']}"
-                    spent.append(File(row["photo_id"], datetime.now(UTC), schema.GIVEN_UP, error=error))
-                else:
-                    _count(result, row["status"], row["error"])
-            progress.advance(batch.done)
-            if len(last) == BROKEN_RUN and all(last):
+    def _commit_batch(self, batch: Batch) -> None:
+        """Put file rows into their table. Photos out of attempts wait for the end: the run may be a broken one."""
+        faults.point("crawl.placed")
+        with self._commit:
+            self._refuse_when_closed()
+            self._lock.check()
+            self._dataset.files_table.append(batch.rows)
+            self._count_batch(batch)
+            self._progress.advance(batch.done)
+            if len(self._last) == BROKEN_RUN and all(self._last):
                 error = batch.rows["error"].to_pylist()[-1]
                 raise SetupError(
                     f"the last {BROKEN_RUN} attempts all failed ({error}); mend that and run the same command again"
                 )
 
-        pool.run(FetchWorker(dataset.root, source.fetcher()), items, FETCH_BATCH, commit)
-    lock.check()
-    dataset.files_table.append(_rows(spent, schema.FILES))
-    for row in spent:
-        _count(result, row.status, row.error)
+    def _count_batch(self, batch: Batch) -> None:
+        self._result.untried += batch.done - batch.rows.num_rows
+        for row in batch.rows.select(["photo_id", "status", "error"]).to_pylist():
+            self._last.append(row["status"] == schema.FAILED)
+            if self._last[-1] and self._attempts.failures.get(row["photo_id"], 0) + 1 >= ATTEMPTS:
+                error = f"out of attempts: {row['error']}"
+                self._spent.append(File(row["photo_id"], datetime.now(UTC), schema.GIVEN_UP, error=error))
+            else:
+                self._count(row["status"], row["error"])
 
+    def _count(self, status: str, error: str | None) -> None:
+        if status == schema.OK:
+            self._result.fetched += 1
+        elif status == schema.FAILED:
+            self._result.failed += 1
+        else:
+            self._result.given_up[error or "?"] = self._result.given_up.get(error or "?", 0) + 1
 
-def _to_fetch(
-    dataset: Dataset, listed: Sequence[FetchItem], retry_failed: bool
-) -> tuple[list[FetchItem], dict[str, int], int]:
-    """Photos without a final file row, with `retry_failed` all without an ok file; how often each failed since its
-    last final row; and how many are left as given up before."""
-    rows = dataset.files_table.read(["photo_id", "status"])
-    status = latest(rows, "photo_id")
-    final = (schema.OK,) if retry_failed else (schema.OK, schema.GIVEN_UP)
-    done = set(status.filter(pc.is_in(status["status"], pa.array(final)))["photo_id"].to_pylist())
-    failures: dict[str, int] = {}
-    tried = rows.filter(pc.not_equal(rows["status"], schema.OK))
-    for photo_id, state in zip(tried["photo_id"].to_pylist(), tried["status"].to_pylist(), strict=True):
-        failures[photo_id] = failures.get(photo_id, 0) + 1 if state == schema.FAILED else 0
-    refused = set(status.filter(pc.equal(status["status"], schema.GIVEN_UP))["photo_id"].to_pylist()) & done
-    left = sum(photo_id in refused for photo_id, _ in listed)
-    return [item for item in listed if item[0] not in done], {} if retry_failed else failures, left
+    # At the end.
 
+    def _give_up_spent(self) -> None:
+        self._lock.check()
+        self._dataset.files_table.append(rows_of(self._spent, schema.FILES))
+        for row in self._spent:
+            self._count(row.status, row.error)
 
-def _count(result: Crawled, status: str, error: str | None) -> None:
-    if status == schema.OK:
-        result.fetched += 1
-    elif status == schema.FAILED:
-        result.failed += 1
-    else:
-        result.given_up[error or "?"] = result.given_up.get(error or "?", 0) + 1
-
-
-@dataclass(frozen=True)
-class FetchWorker:
-    """Fetches, checks and places images; what is wrong with one becomes its row."""
-
-    root: Path
-    fetcher: Fetcher
-
-    def setup(self) -> None:
-        pass
-
-    def run(self, items: Sequence[FetchItem]) -> Batch:
-        with ImageStore(self.root).batch() as placing:
-            rows = [self._one(placing, *item) for item in for_a_while(items, FETCH_SECONDS)]
-        return Batch(_rows(rows, schema.FILES), len(rows))
-
-    def _one(self, placing: Placing, photo_id: str, image_url: str | None) -> File:
-        now = datetime.now(UTC)
-        try:
-            fetched = self.fetcher.fetch(photo_id, image_url)
-            header = probe(fetched.data)
-        except TransientError as error:
-            return File(photo_id, now, schema.FAILED, error=str(error))
-        except InputError as error:
-            return File(photo_id, now, schema.GIVEN_UP, error=str(error))
-        stored = placing.add(fetched.data, EXTENSIONS[header.format])
-        return File(
-            photo_id,
-            now,
-            schema.OK,
-            sha256=stored.sha256,
-            path=stored.path,
-            bytes=len(fetched.data),
-            format=header.format,
-            width=header.width,
-            height=header.height,
-            http_status=fetched.http_status,
-        )
+    def _tell(self) -> None:
+        self._result.new = self._discovery.new
+        notes = self._result.notes
+        for source in self._sources:
+            notes.extend(source.notes())
+            if source.no_download is not None and not self._wish.metadata_only:
+                notes.append(f"{source.name}: only metadata was written: {source.no_download}")
+        if self._discovery.taken_down:
+            notes.append(f"{self._discovery.taken_down:,} photos were taken down before (lhq remove) and are left out")
+        if self._result.untried:
+            notes.append("a host failed too often in a row and was left alone: run the same command again later")

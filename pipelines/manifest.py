@@ -30,6 +30,8 @@ def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
         with contextlib.suppress(OSError):  # only a cache: a dataset that cannot be written has a manifest too
             path.parent.mkdir(exist_ok=True)
             flat.write(path, rows, inputs)
+            if Dataset.open(dataset.root).generations != dataset.generations:  # a take-down ended meanwhile
+                path.unlink(missing_ok=True)
     flat.write(out, rows, inputs)
     return rows
 

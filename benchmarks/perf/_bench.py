@@ -33,19 +33,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Options:
-    """json: machine-readable output. full: the figures to quote, without the 120 s limit."""
+    """json: machine-readable output. full: the figures to quote, without the 120 s limit. peer: a path or command."""
 
     json: bool
     full: bool
+    peer: str | None = None
 
 
-def parse_options(description: str) -> Options:
-    """The options that every script takes, from the command line."""
+def parse_options(description: str, peer: str | None = None) -> Options:
+    """The options that every script takes, from the command line; `peer` says what `--peer` names, if there is one."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--full", action="store_true", help="more repeats: the figures to quote")
+    if peer:
+        parser.add_argument("--peer", metavar="PATH_OR_COMMAND", help=peer)
     given = parser.parse_args()
-    return Options(given.json, given.full)
+    return Options(given.json, given.full, getattr(given, "peer", None))
 
 
 def compare(name: str, ours: float, baseline: float, unit: str) -> Row:

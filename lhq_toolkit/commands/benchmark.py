@@ -50,14 +50,17 @@ def benchmark(
 
     Killed anywhere, the same command goes on; what is finished is not made again.
     """
-    from lhq_toolkit import benchmark as pipeline
-    from lhq_toolkit import show
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
+    if Path(dataset).name != dataset:
+        raise MisuseError(f"--dataset {dataset!r}: a plain name is wanted; where the data lies is said by --data")
     place = out or Path("out/benchmark") / dataset
     source = _source(dataset, data)
-    chosen = prepare(device, threads)
+    chosen = prepare(device, threads)  # before PyTorch is imported
     from benchmarks import leaderboard
+    from lhq_toolkit import benchmark as pipeline
+    from lhq_toolkit import show
 
     wanted = [name.strip() for name in models.split(",") if name.strip()]
     for name in wanted:
@@ -66,10 +69,11 @@ def benchmark(
         raise MisuseError(f"--models {models}: name one at least")
     pictures = pipeline.pictures(source, place, pipeline.Cut(resolution, crops, subset, workers), __version__)
     table = board or Path("leaderboards") / f"{dataset}.csv"
+    reference = pipeline.reference(pictures, cache_folder(), chosen)
     rows = []
     for name in wanted:
         recipe = _recipe(name, dataset, budget, pictures.resolution, seed, set_)
-        rows.append(pipeline.one(recipe, pictures, place, chosen, cache_folder(), __version__))
+        rows.append(pipeline.one(recipe, reference, place, chosen, __version__))
         leaderboard.add(table, rows[-1])
     if json_:
         print(json.dumps({"leaderboard": str(table), "rows": [dataclasses.asdict(row) for row in rows]}))

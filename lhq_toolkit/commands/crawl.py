@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,20 +12,23 @@ import typer
 
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Workers
+from lhq_toolkit.crawl_sources import CONNECTIONS, IMAGE_RATE, SOURCES, Maker, Options
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
-    from pipelines.crawl import Crawled
-    from pipelines.sources.base import Source
-
-SOURCES = ("folder", "synthetic")
+    from pipelines.crawl import Crawled, Wish
 
 
 def crawl(
     dataset: DatasetPath,
     source: Annotated[list[str], typer.Option("--source", help=f"Where from: {', '.join(SOURCES)}; may be repeated.")],
     path: Annotated[
-        Path | None, typer.Option("--path", help="folder: take every image file below this folder.")
+        list[Path] | None,
+        typer.Option(
+            "--path",
+            help="folder: take every image file below it. unsplash-dataset: a release's folder or zip. "
+            "lsun: an LMDB folder; may be repeated.",
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="folder: first part of the ids.", show_default="the folder's name")
@@ -33,12 +36,75 @@ def crawl(
     metadata: Annotated[
         Path | None, typer.Option("--metadata", help="folder: CSV or Parquet with titles, tags, authors, licences.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="synthetic: how many scenes.")] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option("--queries", help="unsplash, flickr: search queries, one a line.", show_default="our 450"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Photos of each source at most (synthetic: how many scenes).")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
+    full_tags: Annotated[
+        bool, typer.Option("--full-tags", help="unsplash: one more request per photo, for all its tags.")
+    ] = False,
+    max_side: Annotated[
+        int | None,
+        typer.Option("--max-side", min=1, help="unsplash, unsplash-dataset: longer side of what is fetched, pixels."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", help="unsplash-dataset: percent that makes a keyword a tag.", show_default="50"
+        ),
+    ] = None,
+    have_permission: Annotated[
+        list[str] | None,
+        typer.Option("--have-permission", metavar="SOURCE", help="unsplash: they allowed you this use; fetch files."),
+    ] = None,
+    unsplash_quota: Annotated[
+        str | None, typer.Option("--unsplash-quota", metavar="N[/s|min|h]", help="Requests.", show_default="50/h")
+    ] = None,
+    flickr_quota: Annotated[
+        str | None, typer.Option("--flickr-quota", metavar="N[/s|min|h]", help="Requests.", show_default="3600/h")
+    ] = None,
+    flickr_licenses: Annotated[
+        str | None,
+        typer.Option("--flickr-licenses", metavar="IDS", help="Flickr's numbers.", show_default="2,4,8,9,10"),
+    ] = None,
+    image_rate: Annotated[
+        str | None,
+        typer.Option(
+            "--image-rate",
+            metavar="N[/s|min|h]",
+            help="Image requests per host, all workers together; none: no limit.",
+            show_default=IMAGE_RATE,
+        ),
+    ] = None,
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            "--connections",
+            min=1,
+            help="Image requests under way per source, all workers together.",
+            show_default=str(CONNECTIONS),
+        ),
+    ] = None,
+    use_proxy: Annotated[bool, typer.Option("--use-proxy", help="Heed the proxies of the environment.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed or was given up, too.")
+    ] = False,
+    recheck: Annotated[
+        bool,
+        typer.Option("--recheck", help="unsplash, flickr: look known photos up again, mark those gone or relicensed."),
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only tell what a crawl from the beginning would ask and fetch.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="With --plan: ask no API, estimate from LHQ's own crawl.")
     ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
@@ -46,76 +112,67 @@ def crawl(
 ) -> int:
     """Bring photographs into DATASET, which is made where it is missing.
 
-    The same command again goes on where it stopped and fetches nothing twice.
+    The same command again goes on where it stopped and fetches nothing twice. Keys come from the environment or a
+    file .env: UNSPLASH_ACCESS_KEY, FLICKR_API_KEY; LHQ_CONTACT, an e-mail address or URL, tells hosts who asks.
     """
     from manifests.dataset import Dataset
     from pipelines import crawl as pipeline
     from pipelines.engine.pool import open_pool
 
-    options = _Options(path, label, metadata, limit, seed)
-    options.refuse_unused(source)
-    sources = [_make(name, options, dataset) for name in dict.fromkeys(source)]
+    names = list(dict.fromkeys(source))
+    options = Options(
+        paths=path,
+        label=label,
+        metadata=metadata,
+        limit=limit,
+        seed=seed,
+        queries=queries,
+        full_tags=full_tags,
+        max_side=max_side,
+        min_confidence=min_confidence,
+        have_permission=have_permission,
+        unsplash_quota=unsplash_quota,
+        flickr_quota=flickr_quota,
+        flickr_licenses=flickr_licenses,
+        image_rate=image_rate,
+        connections=connections,
+        use_proxy=use_proxy,
+    )
+    wish = pipeline.Wish(metadata_only, retry_failed, recheck, limit)
+    if recheck and (metadata_only or retry_failed):
+        raise MisuseError("--recheck lists and fetches nothing: leave --metadata-only and --retry-failed out")
+    if offline and not plan:
+        raise MisuseError("--offline is for --plan: add it, or leave --offline out")
+    maker = Maker(names, options, dataset)
+    if plan:
+        return _plan(maker, wish, offline, json_)
+    sources = maker.make()
     opened = Dataset.open_or_create(dataset, __version__)
     with open_pool(workers, ray_address) as pool:
-        crawled = pipeline.run(opened, sources, pool, retry_failed=retry_failed)
-    print(json.dumps(_as_json(crawled)) if json_ else _as_text(crawled, dataset))
+        crawled = pipeline.run(opened, sources, pool, wish)
+    print(json.dumps(dataclasses.asdict(crawled)) if json_ else _as_text(crawled, dataset))
+    if not crawled.is_complete:
+        print(f"lhq: {_what_is_left(crawled)}: run the same command again to go on", file=sys.stderr)
+    return 0 if crawled.is_complete else 1
+
+
+def _plan(maker: Maker, wish: Wish, offline: bool, json_: bool) -> int:
+    from lhq_toolkit import crawl_plan
+
+    if wish.retry_failed or wish.recheck:
+        raise MisuseError("--plan tells of a crawl from the beginning: leave --retry-failed and --recheck out")
+    outlooks = crawl_plan.outlooks(maker, offline=offline, metadata_only=wish.metadata_only)
+    print(json.dumps(crawl_plan.as_json(outlooks)) if json_ else crawl_plan.as_text(outlooks))
+    return 0
+
+
+def _what_is_left(crawled: Crawled) -> str:
+    parts = [f"{name} is not read to its end" for name in crawled.unread]
     if crawled.failed:
-        print(
-            f"lhq: {crawled.failed:,} photos failed for a passing reason: run the same command again to try them",
-            file=sys.stderr,
-        )
-    return 1 if crawled.failed else 0
-
-
-class _Options:
-    """The options of single sources; each must belong to a source that was named."""
-
-    def __init__(
-        self, path: Path | None, label: str | None, metadata: Path | None, limit: int | None, seed: int | None
-    ) -> None:
-        self.path, self.label, self.metadata, self.limit, self.seed = path, label, metadata, limit, seed
-
-    def refuse_unused(self, sources: Sequence[str]) -> None:
-        """MisuseError for an option that none of the sources named would look at."""
-        for name, option, value in (
-            ("folder", "--path", self.path),
-            ("folder", "--label", self.label),
-            ("folder", "--metadata", self.metadata),
-            ("synthetic", "--limit", self.limit),
-            ("synthetic", "--seed", self.seed),
-        ):
-            if value is not None and name not in sources:
-                raise MisuseError(
-                    f"{option} is for --source {name}, which is not named: name it, or leave {option} out"
-                )
-
-
-def _make(name: str, options: _Options, dataset: Path) -> Source:
-    if name == "folder":
-        from pipelines.sources.folder import Folder
-
-        if options.path is None:
-            raise MisuseError("--source folder needs --path, the folder that holds the photographs")
-        return Folder.scan(options.path, options.label, options.metadata, leave=dataset)
-    if name == "synthetic":
-        from pipelines.sources.synthetic import Synthetic
-
-        if options.limit is None:
-            raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed or 0)
-    raise MisuseError(f"no source is called {name!r}; there are: {', '.join(SOURCES)}")
-
-
-def _as_json(crawled: Crawled) -> dict[str, object]:
-    return {
-        "found": crawled.found,
-        "new": crawled.new,
-        "fetched": crawled.fetched,
-        "failed": crawled.failed,
-        "given_up": crawled.given_up,
-        "given_up_before": crawled.given_up_before,
-        "notes": crawled.notes,
-    }
+        parts.append(f"{crawled.failed:,} photos failed for a passing reason")
+    if crawled.untried:
+        parts.append("photos were not tried, because their host is down")
+    return "; ".join(parts)
 
 
 def _as_text(crawled: Crawled, dataset: Path) -> str:
@@ -126,5 +183,7 @@ def _as_text(crawled: Crawled, dataset: Path) -> str:
     lines += [f"  given up: {reason} ({count:,})" for reason, count in sorted(crawled.given_up.items())]
     if crawled.given_up_before:
         lines.append(f"  given up in earlier runs: {crawled.given_up_before:,} (--retry-failed tries them again)")
+    if crawled.unwanted:
+        lines.append(f"  not fetched, because the tags or sizes of 'curated' reject them: {crawled.unwanted:,}")
     lines += [f"  note: {note}" for note in crawled.notes]
     return "\n".join(lines)

@@ -35,17 +35,19 @@ def evaluate(
     The distance is called FID only where the 2015 Inception lies in LHQ_CACHE; else it is a Frechet distance (fd)
     on the features of a small fixed network.
     """
-    from lhq_toolkit import benchmark, show
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
-    chosen = prepare(device, threads)
+    chosen = prepare(device, threads)  # before PyTorch is imported
     from benchmarks import leaderboard, pictures, recipes
+    from lhq_toolkit import benchmark, show
 
     recipe = recipes.load(run)
     measurement = recipes.MEASUREMENTS[recipe.budget]
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
-    row = benchmark.evaluate(run, pictures.read(data), measurement, chosen, cache_folder(), __version__)
+    reference = benchmark.reference(pictures.read(data), cache_folder(), chosen)
+    row = benchmark.evaluate(run, reference, measurement, chosen, __version__)
     if board is not None:
         leaderboard.add(board, row)
     print(json.dumps(dataclasses.asdict(row)) if json_ else show.leaderboard([row]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,8 +47,3 @@ def prepare(device: DeviceName, threads: int | None) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     use_gpu = device is not DeviceName.CPU and torch.cuda.is_available()
     return torch.device("cuda" if use_gpu else "cpu")
-
-
-def cache_folder() -> Path:
-    """Where files of weights lie: LHQ_CACHE, else ~/.cache/lhq."""
-    return Path(os.environ.get("LHQ_CACHE") or Path.home() / ".cache" / "lhq")

@@ -18,7 +18,7 @@ Budget = Annotated[
     str,
     typer.Option("--budget", help="smoke: minutes on 2 CPU cores; small: minutes on one GPU; paper: the paper's."),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random in a training.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Of everything random in a training.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A number of the recipe; repeatable.")
 ]
@@ -40,16 +40,17 @@ def train(
     RUN/recipe.json says every number that matters, RUN/metrics.jsonl the losses of each step and, at the start and
     at some checkpoints, the distance to the pictures.
     """
-    from lhq_toolkit import benchmark
-    from lhq_toolkit.commands.machine import cache_folder, prepare
+    from lhq_toolkit.commands.machine import prepare
+    from models.weights import cache_folder
 
-    chosen = prepare(device, threads)
+    chosen = prepare(device, threads)  # before PyTorch is imported
     from benchmarks import pictures, recipes
+    from lhq_toolkit import benchmark
 
     read = pictures.read(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
-    trained = benchmark.train(recipe, read, run, chosen, cache_folder())
+    trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen)
     if json_:
         print(json.dumps({"run": str(run), "recipe_hash": recipes.recipe_hash(recipe), **dataclasses.asdict(trained)}))
         return 0

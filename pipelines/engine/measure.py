@@ -20,6 +20,7 @@ from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
+from pipelines.engine.share import Share
 from pipelines.engine.stage import RGB, FitInput, Stage
 
 BATCH_BYTES = 512 * 1024**2  # of pixels held at once: what is no JPEG is decoded in full
@@ -147,7 +148,7 @@ def _measure(
             progress.advance(batch.done)
 
         worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
-        pool.run(worker, items, stage.resources.batch_size, commit, stage.resources.gpus)
+        pool.run(worker, items, stage.resources.batch_size, commit, gpus=stage.resources.gpus)
         return Measured(wanted, False, len(items), errors, progress.seconds)
 
 
@@ -173,7 +174,7 @@ class StageWorker:
     def __post_init__(self) -> None:
         self._schema = schema.measurement_schema(self.stage.columns)
 
-    def setup(self) -> None:
+    def setup(self, share: Share) -> None:  # noqa: ARG002 (no limit to share)
         self.stage.setup(self.artefact)
 
     def run(self, items: Sequence[ImageItem]) -> Batch:

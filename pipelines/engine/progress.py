@@ -43,6 +43,12 @@ class Progress:
             self._spoke = time.monotonic()
             print(self.line(), file=self._stream, flush=True)
 
+    def expect(self, count: int) -> None:
+        """`count` more items are to be done."""
+        self.total = (self.total or 0) + count
+        if self._bar is not None:
+            self._bar.total = self.total
+
     def reach(self, done: int, total: int) -> None:
         """So many of so many are done: for work that counts itself."""
         self.total = total

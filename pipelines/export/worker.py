@@ -13,6 +13,7 @@ from manifests import atomic, faults
 from manifests.errors import InputError
 from pipelines.engine.measure import read_image
 from pipelines.engine.pool import Batch, for_a_while
+from pipelines.engine.share import Share
 from pipelines.engine.stage import RGB
 from pipelines.export import picture
 
@@ -38,7 +39,7 @@ class ExportWorker:
     workplace: Path
     resolution: int
 
-    def setup(self) -> None:
+    def setup(self, share: Share) -> None:
         pass
 
     def run(self, items: Sequence[Item]) -> Batch:

@@ -19,8 +19,9 @@ from manifests.probe import MAX_BYTES
 from manifests.records import Photo
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
+from pipelines.engine.share import Share
 from pipelines.sources import metadata as metadata_file
-from pipelines.sources.base import Fetched, Found, StoredFile
+from pipelines.sources.base import Fetched, Found, Listing, Page, Source, StoredFile, Wanted
 
 EXTENSIONS = frozenset(
     [
@@ -45,7 +46,7 @@ PAGE = 1024
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Source):
     """Photos below `root`, named `folder:<label>/<relative path>`; made by `scan`."""
 
     root: Path
@@ -55,6 +56,7 @@ class Folder:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # metadata by file
     rows_unused: int = 0
     name: str = "folder"
+    lists_anew: bool = True
 
     @staticmethod
     def scan(root: Path, label: str | None = None, metadata: Path | None = None, leave: Path | None = None) -> Folder:
@@ -111,11 +113,11 @@ class Folder:
         except OSError:
             return False  # unreadable now; what is stored stays
 
-    def pages(self) -> Iterator[Sequence[Found]]:
+    def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
         now = datetime.now(UTC)
         for start in range(0, len(self.files), PAGE):
             files = self.files[start : start + PAGE]
-            yield [Found(self._photo(file, now), self.label, start + at) for at, file in enumerate(files)]
+            yield Page([Found(self._photo(file, now), self.label, start + at) for at, file in enumerate(files)])
 
     def _photo(self, file: str, now: datetime) -> Photo:
         return Photo(
@@ -147,9 +149,14 @@ class FolderFetcher:
 
     root: Path
     prefix: int
+    parallel: int = 1
+    most_workers: int | None = None
 
-    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:  # noqa: ARG002 (files have no URL)
-        path = self.root / photo_id[self.prefix :]
+    def open(self, share: Share) -> FolderFetcher:  # noqa: ARG002 (a disk is not shared out)
+        return self
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        path = self.root / wanted.photo_id[self.prefix :]
         try:
             facts = path.stat()
             if not stat.S_ISREG(facts.st_mode):

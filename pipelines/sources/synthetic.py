@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,7 +18,8 @@ from PIL import Image
 
 from manifests.errors import InputError, MisuseError
 from manifests.records import Photo
-from pipelines.sources.base import Fetched, Found, StoredFile
+from pipelines.engine.share import Share
+from pipelines.sources.base import Fetched, Found, Listing, Page, Source, Wanted
 from pipelines.sources.painter import LICENSES, Scene, describe, paint
 
 PAGE = 256  # scenes
@@ -31,21 +32,28 @@ _ID = re.compile(r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})")
 class Painter:
     """Paints the scene a photo_id names; the same id gives the same bytes in every process."""
 
-    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:  # noqa: ARG002 (the id says it all)
+    parallel: int = 1
+    most_workers: int | None = None
+
+    def open(self, share: Share) -> Painter:  # noqa: ARG002 (nothing is shared out)
+        return self
+
+    def fetch(self, wanted: Wanted) -> Fetched:
         """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>`."""
-        seed, index = _parse(photo_id)
+        seed, index = _parse(wanted.photo_id)
         out = io.BytesIO()
         Image.fromarray(paint(seed, index)).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
         return Fetched(out.getvalue())
 
 
-class Synthetic:
+class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
     Raises MisuseError for a negative limit or seed.
     """
 
     name = "synthetic"
+    lists_anew = True
 
     def __init__(self, limit: int, seed: int = 0) -> None:
         if limit < 0 or seed < 0:
@@ -55,10 +63,7 @@ class Synthetic:
         self.limit = limit
         self.seed = seed
 
-    def check(self, stored: Mapping[str, StoredFile]) -> None:
-        """Nothing can contradict what is stored: a scene never changes."""
-
-    def pages(self) -> Iterator[Sequence[Found]]:
+    def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
         """All scenes in the order of their index, 256 at a time; the query is the scene's kind."""
         seen_at = datetime.now(UTC)
         ranks: Counter[str] = Counter()
@@ -68,11 +73,7 @@ class Synthetic:
                 scene = describe(self.seed, index)
                 page.append(Found(_photo(scene, seen_at), scene.kind, ranks[scene.kind]))
                 ranks[scene.kind] += 1
-            yield page
-
-    def notes(self) -> Sequence[str]:
-        """Nothing is ever left aside."""
-        return []
+            yield Page(page)
 
     def fetcher(self) -> Painter:
         """What workers paint with."""

@@ -54,6 +54,18 @@ def test_an_export_brings_its_names_and_its_hash(painted, lhq, tmp_path, format_
     read = pictures.read(out)
     assert read.images.shape == (15, 3, 32, 32)
     assert (read.dataset, read.subset, read.subset_hash) == ("d", "curated", exported["subset_hash"])
+    if format_ == "zip":
+        assert torch.equal(pictures.read(out / "dataset.zip").images, read.images)
+        assert pictures.read(out / "dataset.zip").facts() == read.facts()
+    victim = out / "dataset.zip" if format_ == "zip" else sorted((out / "images").iterdir())[4]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(SetupError, match=victim.name):
+        pictures.read(out)
+    victim.unlink()
+    with pytest.raises(SetupError, match=r"not whole|does not exist"):
+        pictures.read(out)
+    victim.write_bytes(whole)
     (out / "SHA256SUMS").unlink()
     with pytest.raises(SetupError, match="not whole"):
         pictures.read(out)
@@ -63,8 +75,10 @@ def test_what_is_no_training_picture_is_named(folder, tmp_path):
     with pytest.raises(SetupError, match="does not exist"):
         pictures.read(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SetupError, match="no pictures"):
+    with pytest.raises(SetupError, match="holds 0 pictures"):
         pictures.read(tmp_path / "empty")
+    with pytest.raises(SetupError, match="holds 1 pictures"):
+        pictures.read(tiny.write(tmp_path / "one", tiny.images(1)))
     (tmp_path / "not.zip").write_bytes(b"PK but no zip")
     with pytest.raises(SetupError, match="not a zip"):
         pictures.read(tmp_path / "not.zip")
@@ -73,7 +87,7 @@ def test_what_is_no_training_picture_is_named(folder, tmp_path):
         pictures.read(folder)
 
 
-@pytest.mark.parametrize("size", [(16, 8), (20, 20), (4, 4), (32, 32)])
+@pytest.mark.parametrize("size", [(16, 8), (20, 20), (8, 8), (32, 32)])
 def test_pictures_of_odd_sizes_are_refused(folder, size):
     Image.new("RGB", size).save(folder / "odd.png")
     with pytest.raises(SetupError, match=r"odd\.png is"):
@@ -85,3 +99,13 @@ def test_a_member_that_would_unpack_to_too_much_is_not_unpacked(tmp_path):
         archive.writestr("a.png", bytes(pictures.LARGEST_FILE + 1))
     with pytest.raises(SetupError, match=r"a\.png would be"):
         pictures.read(tmp_path / "bomb.zip")
+
+
+def test_a_damaged_member_is_named(folder, tmp_path):
+    path = zipped(folder, tmp_path / "damaged.zip")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"IDAT") + 8
+    content[at : at + 20] = bytes(20)
+    path.write_bytes(bytes(content))
+    with pytest.raises(SetupError, match=r"00\d\d\.png"):
+        pictures.read(path)

@@ -22,6 +22,20 @@ def test_a_field_at_its_default_does_not_enter_the_hash_and_another_value_does()
     assert recipe_hash(dataclasses.replace(recipe, seed=1)) != recipe_hash(recipe)
 
 
+def test_what_a_model_does_not_have_does_not_enter_its_hash():
+    recipe = preset("stylegan2", "lhq", "smoke", 64)
+    assert recipe_hash(dataclasses.replace(recipe, patches=8)) == recipe_hash(recipe)
+    with pytest.raises(MisuseError, match="patches"):
+        recipes.with_settings(recipe, ["patches=8"])
+    recipe = preset("alis", "lhq", "smoke", 64)
+    assert recipe_hash(dataclasses.replace(recipe, patches=8)) != recipe_hash(recipe)
+
+
+def test_the_weight_of_r1_is_each_models_own():
+    assert preset("stylegan2", "lhq", "paper", 256).r1_weight == pytest.approx(0.2048)
+    assert preset("alis", "lhq", "paper", 256).r1_weight == 10
+
+
 def test_every_field_but_the_first_six_has_a_default():
     fields = dataclasses.fields(Recipe)
     assert [field.name for field in fields if field.default is dataclasses.MISSING] == [
@@ -52,7 +66,19 @@ def test_a_saved_recipe_reads_back_equal(tmp_path, model, budget):
 
 @pytest.mark.parametrize(
     ("change", "names"),
-    [({"unknown": 1}, "unknown"), ({"batch": "many"}, "batch"), ({"model": "gan"}, "gan"), ({"batch": 6}, "batch")],
+    [
+        ({"unknown": 1}, "unknown"),
+        ({"batch": "many"}, "batch"),
+        ({"model": "gan"}, "gan"),
+        ({"batch": 6}, "batch"),
+        ({"budget": "huge"}, "budget"),
+        ({"deviation_group": 0}, "deviation_group"),
+        ({"path_shrink": 0}, "path_shrink"),
+        ({"z_dim": 0}, "z_dim"),
+        ({"mixing": 2}, "mixing"),
+        ({"average_kimg": -1}, "average_kimg"),
+        ({"seed": 2**64}, "seed"),
+    ],
 )
 def test_a_recipe_file_that_does_not_fit_is_refused_with_its_name(tmp_path, change, names):
     recipes.save(preset("alis", "lhq", "smoke", 64), tmp_path)
@@ -62,7 +88,13 @@ def test_a_recipe_file_that_does_not_fit_is_refused_with_its_name(tmp_path, chan
         recipes.load(tmp_path)
 
 
-@pytest.mark.parametrize("setting", ["lr=1", "batch", "batch=x", "mirror=yes", "normalisation=none"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("lr=1", "batch", "batch=x", "mirror=yes", "normalisation=none", "learning_rate=nan", "learning_rate=inf"),
+        *("model=stylegan2", "dataset=x", "budget=paper", "resolution=32", "seed=1"),
+    ],
+)
 def test_a_setting_that_does_not_fit_is_misuse(setting):
     with pytest.raises(MisuseError, match=setting.partition("=")[0]):
         recipes.with_settings(preset("alis", "lhq", "smoke", 64), [setting])

@@ -6,19 +6,25 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
+import training_process
+from matrices import mostly_long
 from running import lhq_command
 from torch import nn
 
-from benchmarks import networks, runs
+from benchmarks import checkpoints, losses, metrics, networks, runs
 from benchmarks.networks import Draw
 from benchmarks.pictures import Pictures
 from benchmarks.training import Order, Training, _adam
 from manifests.errors import SetupError
+from models import counter_random
+from models.counter_random import Kind
 
 CPU = torch.device("cpu")
 MODELS = ("stylegan2", "alis")
@@ -33,7 +39,7 @@ def _one_thread():
 
 
 def pictures(images: torch.Tensor) -> Pictures:
-    return Pictures(images, "tiny", "", "0" * 64)
+    return Pictures(images, "tiny", "", "0" * 64, "0" * 64)
 
 
 def losses_of(training: Training, steps: int) -> list[dict[str, float]]:
@@ -52,48 +58,48 @@ def test_the_next_twenty_losses_after_a_restore_are_equal_bit_for_bit(model):
     assert losses_of(resumed, 20) == losses_of(unbroken, 20)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", mostly_long(MODELS, ("alis",)))
 @pytest.mark.slow
 def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
-    data = tiny.write(tmp_path / "data", tiny.images(resolution=32))
-    settings = [*tiny.OPTIONS, "--set", "images=240", "--set", "batch=4", "--threads", "1"]
+    data = tiny.write(tmp_path / "data", tiny.images())
+    script = Path(training_process.__file__)
+    path = os.pathsep.join([str(Path.cwd()), str(script.parent)])
 
     def train(run: str, fault: str | None) -> int:
-        env = {**os.environ, **({"LHQ_FAULT": fault} if fault else {})}
-        command = lhq_command("train", model, data, "-o", tmp_path / run, *settings)
+        env = {**os.environ, "PYTHONPATH": path, **({"LHQ_FAULT": fault} if fault else {})}
+        command = [sys.executable, str(script), model, str(data), str(tmp_path / run), "240"]
         return subprocess.run(command, env=env, check=False, capture_output=True).returncode
 
     assert train("whole", None) == 0
     assert train("broken", "train.step:35") == -signal.SIGKILL  # step 35, after the checkpoint of step 30
     assert train("broken", "checkpoint.before_rename") == -signal.SIGKILL  # at the very end
     assert train("broken", None) == 0
-    whole, broken = runs.metrics(tmp_path / "whole"), runs.metrics(tmp_path / "broken")
+    whole, broken = metrics.read(tmp_path / "whole"), metrics.read(tmp_path / "broken")
     assert whole == broken
     after = [line for line in whole if line["step"] > 35 and "generator_loss" in line]
     assert len(after) >= 20
     assert tensors_of(tmp_path / "whole") == tensors_of(tmp_path / "broken")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.slow
-def test_an_interrupted_run_saves_where_it_is(tmp_path, number):
-    data = tiny.write(tmp_path / "data", tiny.images(resolution=32))
+def test_an_interrupted_run_saves_where_it_is(tmp_path):
+    data = tiny.write(tmp_path / "data", tiny.images())
     settings = [*tiny.OPTIONS, "--set", "images=1000000", "--set", "batch=4", "--threads", "1"]
     process = subprocess.Popen(
         lhq_command("train", "stylegan2", data, "-o", tmp_path / "run", *settings), stderr=subprocess.PIPE, text=True
     )
-    while len(runs.metrics(tmp_path / "run")) < 10 and process.poll() is None:
+    while len(metrics.read(tmp_path / "run")) < 10 and process.poll() is None:
         time.sleep(0.1)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
     assert "interrupted" in process.stderr.read()
-    (*_, last) = sorted((tmp_path / "run" / runs.CHECKPOINTS).iterdir())
-    assert int(last.name) == runs.metrics(tmp_path / "run")[-1]["step"] >= 10
+    (*_, last) = sorted((tmp_path / "run" / checkpoints.FOLDER).iterdir())
+    assert int(last.name) == metrics.read(tmp_path / "run")[-1]["step"] >= 10
 
 
 def tensors_of(run) -> bytes:
-    (*_, last) = sorted((run / runs.CHECKPOINTS).iterdir())
-    return (last / runs.TENSORS).read_bytes()
+    (*_, last) = sorted((run / checkpoints.FOLDER).iterdir())
+    return (last / checkpoints.TENSORS).read_bytes()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -212,7 +218,7 @@ def test_a_run_refuses_another_recipe_other_pictures_and_a_folder_of_something_e
     with pytest.raises(SetupError, match="another recipe"):
         runs.train(tiny.recipe("stylegan2", images=8, seed=1), read, tmp_path / "run", CPU)
     with pytest.raises(SetupError, match="other pictures"):
-        runs.train(recipe, Pictures(read.images, "tiny", "", "1" * 64), tmp_path / "run", CPU)
+        runs.train(recipe, Pictures(read.images, "tiny", "", "0" * 64, "1" * 64), tmp_path / "run", CPU)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     with pytest.raises(SetupError, match="not empty"):
@@ -223,22 +229,22 @@ def test_a_run_refuses_another_recipe_other_pictures_and_a_folder_of_something_e
 def test_a_finished_run_trains_no_more_and_keeps_its_metrics(tmp_path):
     recipe, read = tiny.recipe("stylegan2", images=24), pictures(tiny.images())
     first = runs.train(recipe, read, tmp_path / "run", CPU)
-    told = (tmp_path / "run" / runs.METRICS).read_bytes()
+    told = (tmp_path / "run" / metrics.FILE).read_bytes()
     again = runs.train(recipe, read, tmp_path / "run", CPU)
     assert (first.steps_now, again.steps_now) == (6, 0)
-    assert (tmp_path / "run" / runs.METRICS).read_bytes() == told
-    assert len(list((tmp_path / "run" / runs.CHECKPOINTS).iterdir())) <= runs.KEPT
+    assert (tmp_path / "run" / metrics.FILE).read_bytes() == told
+    assert len(list((tmp_path / "run" / checkpoints.FOLDER).iterdir())) <= checkpoints.KEPT
 
 
 def test_a_judge_is_asked_at_the_start_and_at_each_snapshot(tmp_path):
     recipe, read = tiny.recipe("alis", images=48), pictures(tiny.images())
     runs.train(recipe, read, tmp_path / "run", CPU, judge=lambda _: {"fd": 1.5}, snapshots=3)
-    noted = [line for line in runs.metrics(tmp_path / "run") if "images" in line]
+    noted = [line for line in metrics.read(tmp_path / "run") if "images" in line]
     assert noted == [{"step": step, "images": 4 * step, "fd": 1.5} for step in (0, 4, 8, 12)]
 
 
 def test_a_training_that_falls_apart_stops_and_says_where(tmp_path):
-    recipe = tiny.recipe("stylegan2", learning_rate=1e12)
+    recipe = tiny.recipe("stylegan2", learning_rate=1e9)
     with pytest.raises(SetupError, match="fell apart at step"):
         runs.train(recipe, pictures(tiny.images()), tmp_path / "run", CPU)
 
@@ -247,9 +253,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
     recipe, read = tiny.recipe("stylegan2", images=16), pictures(tiny.images())
     run = tmp_path / "run"
     runs.train(recipe, read, run, CPU, judge=lambda _: {"fd": 0.0}, snapshots=2)
-    before, last = sorted((run / runs.CHECKPOINTS).iterdir())
+    before, last = sorted((run / checkpoints.FOLDER).iterdir())
     whole = tensors_of(run)
-    (last / runs.TENSORS).write_bytes(whole[: len(whole) // 2])
+    (last / checkpoints.TENSORS).write_bytes(whole[: len(whole) // 2])
     for use in (lambda: runs.open_last(run, CPU), lambda: runs.train(recipe, read, run, CPU)):
         with pytest.raises(SetupError, match=last.name):
             use()
@@ -267,5 +273,97 @@ def test_what_is_opened_is_the_running_average(tmp_path):
     opened = runs.open_last(tmp_path / "run", CPU).generator
     training = Training(recipe, read.images, CPU)
     losses_of(training, 8)
-    for ours, theirs in zip(opened.state_dict().values(), training.average.state_dict().values(), strict=True):
+    for ours, theirs, latest in zip(
+        opened.parameters(), training.average.parameters(), training.generator.parameters(), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+        assert not torch.equal(ours, latest) or not latest.any()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_one_batch_is_what_the_published_rules_say_written_out_by_hand(model):
+    """Gradients by plain backward(), Adam with the lazy corrections, the running averages: all regularisers at once."""
+    recipe, images = tiny.recipe(model, r1_weight=3.0, path_weight=1.5, path_every=2, r1_every=4), tiny.images()
+    training = Training(recipe, images, CPU)
+    training.step = 4  # both regularisers have their turn
+    training.path_mean.fill_(0.2)
+    with torch.no_grad():
+        for parameter in training.generator.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))  # the average lies elsewhere
+    generator, discriminator, average = (
+        copy.deepcopy(one) for one in (training.generator, training.discriminator, training.average)
+    )
+    adam = {}
+    for name, network, every in (("g", generator, 2), ("d", discriminator, 4)):
+        share = every / (every + 1)
+        adam[name] = torch.optim.Adam(network.parameters(), 0.0025 * share, (0.0, 0.99**share), 1e-8)
+
+    def descend(name, loss, *others):
+        for network in (generator, discriminator):
+            network.zero_grad()
+        loss.backward()
+        for parameter in (generator if name == "g" else discriminator).parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        adam[name].step()
+
+    def draw(phase, count):
+        return Draw(recipe.seed, 3 * (16 + torch.arange(count)) + phase)
+
+    def fakes(phase, count):
+        ws = networks.styles(generator, draw(phase, count), recipe.mixing)
+        return ws, networks.images(generator, ws, draw(phase, count))
+
+    ws, fake = fakes(1, 4)
+    w_avg = 0.995 * generator.mapping.w_avg + 0.005 * ws[..., 0, :].detach().reshape(-1, 8).mean(0)
+    descend("g", -torch.nn.functional.logsigmoid(discriminator(fake)).mean())
+    ws, fake = fakes(2, 2)
+    noise = counter_random.normal(recipe.seed, Kind.TRAINING_PATH, 0, draw(2, 2).index, 3 * 16 * 16)
+    lengths = losses.path_lengths(fake, ws, noise.view_as(fake))
+    path_mean = 0.2 + 0.01 * (lengths.detach().mean() - 0.2)
+    descend("g", 1.5 * 2 * (lengths - path_mean).square().mean())
+    real = training._real()
+    with torch.no_grad():
+        fake = fakes(0, 4)[1]
+    log = torch.nn.functional.logsigmoid
+    descend("d", -log(discriminator(real)).mean() - log(-discriminator(fake)).mean())
+    real.requires_grad_()
+    descend("d", 3.0 / 2 * 4 * losses.r1(discriminator(real), real))
+
+    training.advance()
+    for ours, theirs in ((training.generator, generator), (training.discriminator, discriminator)):
+        for (name, parameter), by_hand in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(parameter, by_hand, rtol=1e-4, atol=1e-6, msg=name)
+    torch.testing.assert_close(training.path_mean, path_mean)
+    torch.testing.assert_close(training.generator.mapping.w_avg, w_avg)
+    torch.testing.assert_close(training.average.mapping.w_avg, w_avg)
+    half_life = min(recipe.average_kimg * 1000, 20 * recipe.average_ramp)
+    keep = 0.5 ** (4 / half_life)
+    for mean, before, now in zip(
+        training.average.parameters(), average.parameters(), generator.parameters(), strict=True
+    ):
+        torch.testing.assert_close(mean, keep * before + (1 - keep) * now, rtol=1e-3, atol=1e-6)
+
+
+def test_a_judge_that_fails_loses_no_training(tmp_path):
+    recipe, read = tiny.recipe("stylegan2", images=24), pictures(tiny.images())
+
+    def fails_at_the_end(generator):
+        if len(metrics.measured(tmp_path / "run")) == 1:
+            raise MemoryError
+        return {"fd": 1.0}
+
+    with pytest.raises(MemoryError):
+        runs.train(recipe, read, tmp_path / "run", CPU, judge=fails_at_the_end, snapshots=1)
+    assert runs.open_last(tmp_path / "run", CPU).images == 24
+    again = runs.train(recipe, read, tmp_path / "run", CPU, judge=lambda _: {"fd": 2.0}, snapshots=1)
+    assert again.steps_now == 0
+    assert [line["fd"] for line in metrics.measured(tmp_path / "run")] == [1.0, 2.0]
+
+
+def test_hours_are_kept_per_device(tmp_path):
+    recipe, read = tiny.recipe("stylegan2", images=24), pictures(tiny.images())
+    trained = runs.train(recipe, read, tmp_path / "run", CPU)
+    assert runs.open_last(tmp_path / "run", CPU).devices == {"cpu (1 threads)": trained.seconds}
+    again = runs.train(recipe, read, tmp_path / "run", CPU)
+    assert again.seconds == trained.seconds > 0

@@ -32,6 +32,7 @@ def run(data, lhq) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_models_are_counted_as_published(lhq):
     found = lhq("models", "--json").json
     assert found["stylegan2"] == {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611}
@@ -82,7 +83,7 @@ def test_frames_are_written_and_never_over_others(run, lhq, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path, monkeypatch):
+def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path):
     (tmp_path / "some").mkdir()
     for path in sorted(painted.glob("*.jpg"))[:20]:
         (tmp_path / "some" / path.name).write_bytes(path.read_bytes())
@@ -97,11 +98,20 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert [row["model"] for row in first.json["rows"]] == ["stylegan2", "alis"]
     assert {row["dataset"] for row in first.json["rows"]} == {"tiny"}
     table = board.read_bytes()
+    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")}
     again = lhq(*command)
     assert again.json == first.json
     assert board.read_bytes() == table
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")} == runs
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "new.jpg").write_bytes(sorted(painted.glob("*.jpg"))[30].read_bytes())
+    assert lhq("crawl", dataset, "--source", "folder", "--path", tmp_path / "more", "--workers", 0).code == 0
+    later = lhq(*command, "--models", "stylegan2")  # a subset that has grown is another one
+    assert later.code == 0, later.err
+    assert later.json["rows"][0]["subset_hash"] != first.json["rows"][0]["subset_hash"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -110,6 +120,10 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
         (["train", "alis", "{data}", "-o", "{new}", "--set", "lr=1"], 2, "learning_rate"),
         (["train", "alis", "{new}", "-o", "{new}"], 1, "does not exist"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "patches=3"], 2, "patches"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "z_dim=0"], 2, "z_dim"),
+        (["train", "alis", "{data}", "-o", "{new}", "--set", "budget=paper"], 2, "budget"),
+        (["train", "alis", "{data}", "-o", "{new}", "--seed", "18446744073709551616"], 2, "--seed"),
+        (["benchmark", "--dataset", "../tower", "--data", "{data}"], 2, "plain name"),
         (["evaluate", "{new}", "{data}"], 1, "lhq train"),
         (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
         (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
@@ -131,6 +145,7 @@ def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, t
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_the_inception_is_refused_unopened(run, data, lhq, tmp_path):
     (tmp_path / features.INCEPTION_FILE).write_bytes(b"a pickle would be opened here")
     ran = lhq("evaluate", run, data, "--frames", 20, env={"LHQ_CACHE": str(tmp_path)})
@@ -158,6 +173,7 @@ for package in (models, benchmarks):
     assert {"benchmarks.training", "benchmarks.runs", "models.alis", "models.features"} <= set(ran.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_training_says_how_far_it_came_in_its_metrics(run):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "generator_loss" in line] == [1, 2, 3, 4]

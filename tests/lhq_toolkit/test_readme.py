@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks import leaderboard
 from lhq_toolkit import demo
+from manifests.queries import read_queries
 from manifests.tags import BLACKLIST, read_list
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -31,7 +32,7 @@ def curated(painted, lhq, tmp_path_factory) -> Path:
     for path in [*sorted(painted.glob("*.jpg"))[:40], painted / "metadata.csv"]:
         (place / "PICTURES" / path.name).write_bytes(path.read_bytes())
     (place / "PICTURES" / "large.jpg").write_bytes(b"not a picture")
-    commands = block_with("lhq crawl").strip().splitlines()
+    commands = block_with("--source folder").strip().splitlines()
     assert len(commands) == 4
     for command in commands:
         program, *arguments = shlex.split(command)
@@ -84,9 +85,19 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
     root = Path(__file__).parents[2]
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
         assert link.startswith("https://") or (root / link).exists(), link
-    commands = ("crawl", "filter", "export", "manifest", "status", "train", "evaluate", "generate", "benchmark")
-    helps = {command: lhq(command, "--help").out for command in commands}
-    every = "\n".join(helps.values())
+    commands = (
+        "crawl",
+        "filter",
+        "export",
+        "manifest",
+        "remove",
+        "status",
+        "train",
+        "evaluate",
+        "generate",
+        "benchmark",
+    )
+    every = "\n".join(lhq(command, "--help").out for command in commands)
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
         assert option in every, option
     for setting in re.findall(r"--set ([a-z]+\.[a-z_]+)=", README):
@@ -100,6 +111,7 @@ def test_the_numbers_the_readme_names_are_those_of_the_code():
     from pipelines.filters import STAGES
 
     assert f"list of {len(read_list(BLACKLIST))}" in README
+    assert f"{len(read_queries())} queries of ours" in README
     assert f"{STAGES['resolution'].settings_type().min_side:,}, as in LHQ" in README  # type: ignore[attr-defined]
     assert f"score at or above {STAGES['invariance'].settings_type().threshold}" in README  # type: ignore[attr-defined]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from manifests import atomic
 from manifests.store import ImageStore
 
 
@@ -77,6 +79,37 @@ def test_a_batch_whose_sync_fails_leaves_nothing_under_a_final_name(
     with pytest.raises(OSError, match="No space left"):
         place()
     assert _files(tmp_path) == []
+
+
+@pytest.mark.parametrize("images", [2, 40])
+def test_many_images_are_synced_by_one_call_and_its_failure_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    """A handful is synced one by one, as everything is where the system has no such call."""
+    asked: list[int] = []
+
+    def fail(descriptor: int) -> int:
+        asked.append(descriptor)
+        ctypes.set_errno(28)
+        return -1
+
+    def place() -> None:
+        with ImageStore(tmp_path).batch() as placing:
+            for number in range(images):
+                placing.add(b"%d" % number, "jpg")
+
+    monkeypatch.setattr(atomic, "_syncfs", lambda: fail)
+    if images <= atomic.FEW:
+        place()
+        assert asked == []
+        return
+    with pytest.raises(OSError, match="No space left"):
+        place()
+    assert len(asked) == 1
+    assert _files(tmp_path) == []
+    monkeypatch.setattr(atomic, "_syncfs", lambda: None)
+    place()
+    assert len(_files(tmp_path)) == images
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import features
-from models.features import INCEPTION_FILE, INCEPTION_SHA256, Extractor, WeightsError
+from models.features import INCEPTION_FILE, INCEPTION_SHA256, Extractor
 from models.statistics import Gaussian, frechet
+from models.weights import WeightsError
 
 SMALL_HASH = "86b2ee6889be0e0a76d8725abcbfcebef5303aadc1cc5fc06d6dc9fe3ce3d6b7"  # of seed 0, recorded when written
 CPU = torch.device("cpu")
@@ -209,7 +210,7 @@ def test_no_picture_has_no_features() -> None:
 def test_only_the_2015_inception_is_called_fid(stand_in: tuple[Path, str]) -> None:
     cache, sha256 = stand_in
     assert not features.small().is_fid
-    standing_in = features._inception(cache, CPU, sha256)
+    standing_in = features._inception(cache / INCEPTION_FILE, CPU, sha256)
     assert not standing_in.is_fid
     assert standing_in.label == f"inception-2015-12-05@{sha256}"
     assert Extractor("inception-2015-12-05", 2048, INCEPTION_SHA256, "clean", CPU, torch.Tensor.float).is_fid
@@ -223,7 +224,7 @@ def test_inceptions_pictures_are_resized_per_channel_in_floats(
 ) -> None:
     """What the network gets is Pillow's bicubic of each channel, clipped and not rounded; then (x - 128) / 128."""
     cache, sha256 = stand_in
-    extractor = features._inception(cache, CPU, sha256)
+    extractor = features._inception(cache / INCEPTION_FILE, CPU, sha256)
     images = _random(3, *size)
     resized = np.stack(
         [
@@ -255,18 +256,23 @@ def test_a_file_that_is_not_inception_is_never_opened(
     for make in (features.inception, features.available):
         with pytest.raises(WeightsError) as error:
             make(cache)
-        for part in (str(cache / INCEPTION_FILE), sha256, INCEPTION_SHA256, "delete it and download https://"):
+        for part in (
+            str(cache / INCEPTION_FILE),
+            sha256,
+            INCEPTION_SHA256,
+            "delete it and run: lhq weights fetch inception",
+        ):
             assert part in str(error.value)
     changed = bytearray((cache / INCEPTION_FILE).read_bytes())
     changed[len(changed) // 2] ^= 1
     (tmp_path / INCEPTION_FILE).write_bytes(changed)
     with pytest.raises(WeightsError, match=f"not {sha256}"):
-        features._inception(tmp_path, CPU, sha256)
+        features._inception(tmp_path / INCEPTION_FILE, CPU, sha256)
     assert opened == []
 
 
-def test_a_missing_file_is_named_with_where_to_find_it(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"inception-2015-12-05\.pt is missing: download https://"):
+def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"inception-2015-12-05\.pt is missing: run: lhq weights fetch inception"):
         features.inception(tmp_path)
 
 

@@ -26,9 +26,10 @@ from manifests import atomic, schema
 from manifests.dataset import Dataset
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.records import Photo
-from pipelines import crawl
+from pipelines import crawl, fetch
 from pipelines.engine.pool import InProcess
-from pipelines.sources.base import Fetched, Fetcher, Found, StoredFile
+from pipelines.engine.share import Share
+from pipelines.sources.base import Fetched, Fetcher, Found, Listing, Page, Source, Wanted
 
 pytestmark = pytest.mark.slow  # each runs the program several times
 
@@ -348,25 +349,20 @@ def test_an_option_of_a_source_that_is_not_named_is_misuse(lhq, tmp_path, named,
 
 
 @dataclass(frozen=True)
-class Listed:
+class Listed(Source):
     """A source of photos that never change, with a fetcher of the test's own."""
 
     ids: Sequence[str]
     fetch: Fetcher
     queries: Sequence[str] = ("all",)
     name: str = "trial"
+    lists_anew: bool = True
 
-    def check(self, stored: Mapping[str, StoredFile]) -> None:
-        pass
-
-    def pages(self) -> Iterator[Sequence[Found]]:
+    def pages(self, listing: Listing) -> Iterator[Page]:
         now = datetime.now(UTC)
         for query in self.queries:
             photos = [Photo(f"{self.name}:{one}", self.name, one, now) for one in self.ids]
-            yield [Found(photo, query, rank) for rank, photo in enumerate(photos)]
-
-    def notes(self) -> Sequence[str]:
-        return []
+            yield Page([Found(photo, query, rank) for rank, photo in enumerate(photos)])
 
     def fetcher(self) -> Fetcher:
         return self.fetch
@@ -380,9 +376,14 @@ class Fetching:
     """Fetches one picture; what `trouble` returns for a photo id is raised instead."""
 
     trouble: Callable[[str], Exception | None]
+    parallel: int = 1
+    most_workers: int | None = None
 
-    def fetch(self, photo_id: str, image_url: str | None) -> Fetched:
-        if (error := self.trouble(photo_id)) is not None:
+    def open(self, share: Share) -> Fetching:
+        return self
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        if (error := self.trouble(wanted.photo_id)) is not None:
             raise error
         return Fetched(PICTURE)
 
@@ -400,9 +401,9 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open_or_create(tmp_path / "d", "test")
 
 
-def run(dataset: Dataset, source: Listed, **options: bool) -> crawl.Crawled:
+def run(dataset: Dataset, source: Listed, **wish: bool) -> crawl.Crawled:
     with InProcess() as pool:
-        return crawl.run(dataset, [source], pool, **options)
+        return crawl.run(dataset, [source], pool, crawl.Wish(**wish))
 
 
 def states(dataset: Dataset) -> dict[str, int]:
@@ -422,7 +423,7 @@ def test_one_photo_of_two_queries_has_one_row_two_sightings_and_is_fetched_once(
 
 
 def test_so_many_passing_troubles_in_a_row_stop_the_run_with_failed_rows(dataset, monkeypatch):
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 64)
+    monkeypatch.setattr(fetch, "BATCH", 64)
     source = Listed(numbered(crawl.BROKEN_RUN + 200), Fetching(unreachable))
     with pytest.raises(SetupError, match="the host does not answer") as caught:
         run(dataset, source)
@@ -470,7 +471,7 @@ def test_attempts_run_out_and_the_photo_is_given_up_until_it_is_asked_for_again(
 
 def test_an_outage_stops_every_run_also_the_one_in_which_attempts_run_out(dataset, monkeypatch):
     monkeypatch.setattr(crawl, "BROKEN_RUN", 20)
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 8)
+    monkeypatch.setattr(fetch, "BATCH", 8)
     source = Listed(numbered(100), Fetching(unreachable))
     for _ in range(crawl.ATTEMPTS + 2):
         with pytest.raises(SetupError, match="the last 20 attempts all failed"):
@@ -480,7 +481,7 @@ def test_an_outage_stops_every_run_also_the_one_in_which_attempts_run_out(datase
 
 
 def test_a_bug_of_ours_stops_the_run_and_leaves_no_row_for_it(dataset, monkeypatch):
-    monkeypatch.setattr(crawl, "FETCH_BATCH", 4)
+    monkeypatch.setattr(fetch, "BATCH", 4)
     ids = numbered(12)
     with pytest.raises(ZeroDivisionError):
         run(dataset, Listed(ids, Fetching(lambda one: ZeroDivisionError() if one.endswith(ids[9]) else None)))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from comparing import assert_equal_datasets
+from matrices import mostly_long
 from running import kill_after, run_until_killed
 
 FILTER = ("--tags", "--resolution", "--invariance", "--set", "resolution.min_side=90", "--set", "invariance.folds=2")
@@ -59,7 +60,7 @@ def again_and_compare(lhq, arguments: Sequence[object], dataset: Path, reference
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", CRAWL_POINTS)
+@pytest.mark.parametrize("point", mostly_long(CRAWL_POINTS, ("part.write.inside:3", "crawl.placed")))
 def test_crawl_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tmp_path, point):
     arguments = unbroken.crawl(tmp_path / "d", IN_PROCESS)
     assert run_until_killed(arguments, {"LHQ_FAULT": point}) == -signal.SIGKILL
@@ -67,7 +68,7 @@ def test_crawl_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", FILTER_POINTS)
+@pytest.mark.parametrize("point", mostly_long(FILTER_POINTS, ("fit.before_store", "measure.returned")))
 def test_filter_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tmp_path, point):
     shutil.copytree(unbroken.crawled, tmp_path / "d")
     arguments = unbroken.filter(tmp_path / "d", IN_PROCESS)

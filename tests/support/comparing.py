@@ -12,7 +12,12 @@ import pyarrow.parquet as pq
 from manifests.dataset import Dataset
 from manifests.tables import Table
 
-KEYS = {"sightings": ["photo_id", "query"], "photos": ["photo_id"], "files": ["photo_id"]}
+KEYS = {
+    "sightings": ["photo_id", "query"],
+    "photos": ["photo_id"],
+    "files": ["photo_id"],
+    "tombstones": ["kind", "hash"],
+}
 MEASUREMENT_KEY = ["sha256", "fingerprint"]
 TOLERANCE = 1e-5  # relative, for floats
 

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import SetupError
-from pipelines.engine import pool as pools
-from pipelines.engine.pool import Batch, InProcess, OnRay, open_pool
+from pipelines.engine import crew
+from pipelines.engine.pool import Batch, InProcess, open_pool
+from pipelines.engine.ray_pool import OnRay
+from pipelines.engine.share import Share
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Squares:
     died: Path | None = None  # dies only while this file is missing; None: always
     ready: bool = False
 
-    def setup(self) -> None:
+    def setup(self, share: Share) -> None:
         self.ready = True
 
     def run(self, items: Sequence[int]) -> Batch:
@@ -99,7 +101,7 @@ def test_a_worker_that_always_dies_ends_the_run_with_a_clear_line(ray_pool):
 
 @pytest.mark.slow
 def test_workers_of_another_checkout_are_refused(ray_pool, monkeypatch):
-    monkeypatch.setattr(pools.version, "checkout", lambda: "another")
+    monkeypatch.setattr(crew.version, "checkout", lambda: "another")
     with pytest.raises(SetupError, match="another checkout"):
         run(ray_pool, Squares(3), list(range(20)))
 

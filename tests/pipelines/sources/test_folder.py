@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from listing import Unread
 from PIL import Image
 
 from manifests.dataset import Dataset
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from pipelines import crawl
 from pipelines.engine.pool import open_pool
-from pipelines.sources.base import StoredFile
+from pipelines.sources.base import StoredFile, Wanted
 from pipelines.sources.folder import PAGE, Folder
 
 CAN_FORBID = os.geteuid() != 0
@@ -36,7 +37,7 @@ def _picture(path: Path, shade: int = 0, kind: str = "PNG") -> Path:
 
 
 def _ids(source: Folder) -> list[str]:
-    return [found.photo.photo_id for page in source.pages() for found in page]
+    return [found.photo.photo_id for page in source.pages(Unread()) for found in page.found]
 
 
 def _crawl(dataset: Dataset, source: Folder) -> crawl.Crawled:
@@ -101,10 +102,10 @@ def test_links_to_folders_are_not_entered_but_told_and_loops_end(tmp_path: Path)
     assert source.files == ["gone.jpg", "link.jpg", "loop.jpg", "sub/a.jpg"]
     assert source.left == {"links to folders": 1, "without extension": 1}
     fetcher = source.fetcher()
-    assert fetcher.fetch("folder:walk/link.jpg", None).data == b"sub/a.jpg"
+    assert fetcher.fetch(Wanted("folder:walk/link.jpg")).data == b"sub/a.jpg"
     for name in ("loop.jpg", "gone.jpg"):
         with pytest.raises(InputError):
-            fetcher.fetch(f"folder:walk/{name}", None)
+            fetcher.fetch(Wanted(f"folder:walk/{name}"))
 
 
 def test_a_root_that_is_a_link_is_entered_and_gives_the_label_of_its_target(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_nothing_to_take_is_refused_and_says_what_was_there(tmp_path: Path) -> N
 
 def test_ids_are_label_and_path_and_ranks_count_over_pages(tmp_path: Path) -> None:
     root = _files(tmp_path / "walk", *(f"{n:05}.jpg" for n in range(PAGE + 2)))
-    pages = list(Folder.scan(root, "My label: 1").pages())
+    pages = [page.found for page in Folder.scan(root, "My label: 1").pages(Unread())]
     assert [len(page) for page in pages] == [PAGE, 2]
     found = [one for page in pages for one in page]
     assert [one.rank for one in found] == list(range(PAGE + 2))
@@ -167,7 +168,7 @@ def test_metadata_goes_into_the_photos_and_what_it_misses_is_told(tmp_path: Path
     table = tmp_path / "about.csv"
     table.write_text("file,title,tags,license\nwalk/a.jpg,A,x;y,CC0\nsub/b.jpg,B,,\nmissing.jpg,M,,\n")
     source = Folder.scan(root, None, table)
-    photos = {one.photo.source_id: one.photo for page in source.pages() for one in page}
+    photos = {one.photo.source_id: one.photo for page in source.pages(Unread()) for one in page.found}
     assert (photos["walk/a.jpg"].title, photos["walk/a.jpg"].tags, photos["walk/a.jpg"].license) == (
         *("A", ("x", "y"), "CC0-1.0"),
     )
@@ -198,7 +199,7 @@ def test_a_pipe_or_device_or_folder_with_an_image_name_is_an_input_error_and_nev
     (root / "a.jpg").mkdir()
     for name in source.files:
         with pytest.raises(InputError, match="not a regular file"):
-            source.fetcher().fetch(source.photo_id(name), None)
+            source.fetcher().fetch(Wanted(source.photo_id(name)))
     stored = StoredFile("00", 0)  # it was a file when it was fetched
     source.check({source.photo_id(name): stored for name in source.files})
 
@@ -209,17 +210,17 @@ def test_files_that_are_gone_too_large_or_unreadable_are_input_errors(tmp_path: 
     (root / "gone.jpg").unlink()
     os.truncate(root / "large.jpg", 200_000_001)  # sparse
     with pytest.raises(InputError, match="gone"):
-        fetcher.fetch("folder:walk/gone.jpg", None)
+        fetcher.fetch(Wanted("folder:walk/gone.jpg"))
     with pytest.raises(InputError, match="200 MB"):
-        fetcher.fetch("folder:walk/large.jpg", None)
+        fetcher.fetch(Wanted("folder:walk/large.jpg"))
     shutil.rmtree(root / "sub")
     (root / "sub").write_bytes(b"")
     with pytest.raises((InputError, TransientError)):
-        fetcher.fetch("folder:walk/sub/under.jpg", None)
+        fetcher.fetch(Wanted("folder:walk/sub/under.jpg"))
     if CAN_FORBID:
         (root / "secret.jpg").chmod(0)
         with pytest.raises(InputError, match="may not be read"):
-            fetcher.fetch("folder:walk/secret.jpg", None)
+            fetcher.fetch(Wanted("folder:walk/secret.jpg"))
 
 
 # The whole way, and the second crawl.

@@ -14,10 +14,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pytest
+from listing import Unread
 from PIL import Image
 
 from manifests.errors import InputError, MisuseError
-from pipelines.sources.base import Found, Source
+from pipelines.sources.base import Found, Source, Wanted
 from pipelines.sources.painter import CENTRED_SHARE, describe, paint
 from pipelines.sources.painting.scene import BLACKLISTED, MIN_SIDE, SUBJECTS, TOO_SMALL_SHARE, normalise
 from pipelines.sources.synthetic import PAGE, Synthetic
@@ -28,7 +29,7 @@ MIN_SCENES = 90  # of each kind in the column statistics
 
 
 def found(limit: int, seed: int = SEED) -> list[Found]:
-    return [one for page in Synthetic(limit, seed).pages() for one in page]
+    return [one for page in Synthetic(limit, seed).pages(Unread()) for one in page.found]
 
 
 @lru_cache(maxsize=1)
@@ -66,17 +67,17 @@ def test_pixels_are_those_described_whatever_was_painted_before() -> None:
 
 def test_another_process_paints_the_same_bytes() -> None:
     code = (
-        "import hashlib; from pipelines.sources.synthetic import Synthetic;"
-        f"print(hashlib.sha256(Synthetic(1).fetcher().fetch('synthetic:{SEED}/000004', None).data).hexdigest())"
+        "import hashlib; from pipelines.sources.base import Wanted; from pipelines.sources.synthetic import Synthetic;"
+        f"print(hashlib.sha256(Synthetic(1).fetcher().fetch(Wanted('synthetic:{SEED}/000004')).data).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    here = Synthetic(1).fetcher().fetch(f"synthetic:{SEED}/000004", None).data
+    here = Synthetic(1).fetcher().fetch(Wanted(f"synthetic:{SEED}/000004")).data
     assert there == hashlib.sha256(here).hexdigest()
 
 
 def test_the_fetcher_survives_pickling_and_gives_a_jpeg_of_the_promised_size() -> None:
     for one in found(6):
-        data = pickle.loads(pickle.dumps(Synthetic(1).fetcher())).fetch(one.photo.photo_id, None).data
+        data = pickle.loads(pickle.dumps(Synthetic(1).fetcher())).fetch(Wanted(one.photo.photo_id)).data
         image = Image.open(io.BytesIO(data))
         image.load()
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (one.photo.width, one.photo.height))
@@ -99,7 +100,7 @@ def test_the_fetcher_survives_pickling_and_gives_a_jpeg_of_the_promised_size() -
 )
 def test_a_malformed_id_is_an_input_error(photo_id: str) -> None:
     with pytest.raises(InputError, match="names no synthetic scene"):
-        Synthetic(1).fetcher().fetch(photo_id, None)
+        Synthetic(1).fetcher().fetch(Wanted(photo_id))
 
 
 def test_negative_counts_are_misuse() -> None:
@@ -112,7 +113,7 @@ def test_negative_counts_are_misuse() -> None:
 def test_pages_ranks_and_rights_are_complete() -> None:
     source: Source = Synthetic(2 * PAGE + 10, SEED)
     source.check({})
-    pages = [list(page) for page in source.pages()]
+    pages = [list(page.found) for page in source.pages(Unread())]
     assert [len(page) for page in pages] == [PAGE, PAGE, 10]
     assert list(source.notes()) == []
     everything = [one for page in pages for one in page]
@@ -173,6 +174,7 @@ def test_without_a_subject_the_left_is_as_the_mirrored_right() -> None:
     assert np.abs(off).max() < 4.0
 
 
+@pytest.mark.slow
 def test_without_a_subject_the_middle_is_as_the_sides() -> None:
     """Column means, less the scene's own mean, stay within 4 standard errors of zero at all 24 x 3 places."""
     assert np.abs(deviations(profiles()[False])).max() < 4.0

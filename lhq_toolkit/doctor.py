@@ -1,0 +1,180 @@
+"""What this machine has for the toolkit, what is missing, and for what that would be needed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+KEYS = {  # environment variable -> what it is for
+    "UNSPLASH_ACCESS_KEY": "crawling Unsplash (a source still to come)",
+    "FLICKR_API_KEY": "crawling Flickr (a source still to come)",
+    "FLICKR_API_SECRET": "crawling Flickr (a source still to come)",
+    "LHQ_CONTACT": "the same: the address given to the hosts that are visited",
+}
+PACKAGES = ("numpy", "pyarrow", "pydantic", "PIL", "simplejpeg", "safetensors", "torch", "ray")  # of the basic road
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ROOM = 1024**3  # bytes: what the weights need together, about
+DISTRIBUTIONS = {"PIL": "Pillow", "cleanfid": "clean-fid"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `basic`: crawling, filtering and exporting need it, without keys or weights."""
+
+    name: str
+    state: str  # OK, MISSING or BROKEN
+    says: str
+    needed_for: str
+    basic: bool = False
+
+
+def examine() -> list[Check]:
+    """Everything, in the order in which one would mend it; opens no connection and starts nothing."""
+    return [
+        _python(),
+        *(_package(name, "everything", basic=True) for name in PACKAGES),
+        _package("torchvision", "--objects, FID, invariance.network=resnet18 and wide_resnet50_2", basic=False),
+        _package("cleanfid", "FID, --likelihood with the Inception", basic=False),
+        _cores(),
+        _memory(),
+        _gpu(),
+        _detectron2(),
+        _browser(),
+        _cache(),
+        *_weights(),
+        *_keys(),
+    ]
+
+
+def healthy(checks: list[Check]) -> bool:
+    """Whether the basic road is open."""
+    return all(check.state == OK for check in checks if check.basic)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= (3, 11)
+    return Check(
+        "python", OK if fine else BROKEN, version if fine else f"{version}: 3.11 is needed", "everything", True
+    )
+
+
+def _package(name: str, needed_for: str, *, basic: bool) -> Check:
+    distribution = DISTRIBUTIONS.get(name, name)
+    try:
+        importlib.import_module(name)
+        return Check(name, OK, metadata.version(distribution), needed_for, basic)
+    except Exception as error:  # a package that is only half there fails in any way
+        absent = isinstance(error, ModuleNotFoundError) and error.name == name
+        says = "not installed; run: make setup" if absent else f"does not import ({_line(error)}); run: make setup"
+        return Check(name, MISSING if absent else BROKEN, says, needed_for, basic)
+
+
+def _cores() -> Check:
+    from pipelines.engine.threads import cores
+
+    return Check("cores", OK, str(cores()), "everything", True)
+
+
+def _memory() -> Check:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = Path("/sys/fs/cgroup/memory.max")
+        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+            total = min(total, int(text))
+    except (OSError, ValueError) as error:
+        return Check("memory", OK, f"unknown ({_line(error)})", "everything", True)
+    return Check("memory", OK, _size(total), "everything", True)
+
+
+def _gpu() -> Check:
+    needed_for = "--budget small and paper; large sets through large networks"
+    try:
+        import torch
+
+        if not torch.cuda.is_available():
+            return Check("gpu", MISSING, "none found: the CPU computes", needed_for)
+        devices = [torch.cuda.get_device_properties(at) for at in range(torch.cuda.device_count())]
+    except Exception as error:
+        return Check("gpu", BROKEN, _line(error), needed_for)
+    return Check("gpu", OK, ", ".join(f"{one.name} ({_size(one.total_memory)})" for one in devices), needed_for)
+
+
+def _detectron2() -> Check:
+    needed_for = "objects with a model of its zoo (optional)"
+    if importlib.util.find_spec("detectron2") is None:
+        return Check("detectron2", MISSING, "not installed: it comes from its source only", needed_for)
+    return _package("detectron2", needed_for, basic=False)
+
+
+def _browser() -> Check:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    says = found or f"none of {', '.join(BROWSERS)} is on the PATH"
+    return Check("chromium", OK if found else MISSING, says, "the tests that look at pages in a browser")
+
+
+def _cache() -> Check:
+    from models.weights import cache_folder
+
+    folder = cache_folder()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    needed_for = "pretrained weights"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Check("LHQ_CACHE", BROKEN, f"{folder} cannot be written: set LHQ_CACHE to another folder", needed_for)
+    free = shutil.disk_usage(there).free
+    state = OK if free >= ROOM else MISSING
+    return Check("LHQ_CACHE", state, f"{folder}, {_size(free)} free on its disk", needed_for)
+
+
+def _weights() -> Iterator[Check]:
+    from models.weights import REGISTRY, WeightsError, find
+
+    for name, one in REGISTRY.items():
+        try:
+            find(name)
+            how = "its SHA-256 is right" if one.known_whole else f"its SHA-256 begins with {one.sha256}, as it should"
+            yield Check(f"weights {name}", OK, how, one.needed_by)
+        except WeightsError as error:
+            missing = " is missing: " in str(error)
+            says = str(error).partition(" is missing: ")[2] if missing else str(error)
+            yield Check(f"weights {name}", MISSING if missing else BROKEN, says, one.needed_by)
+        except OSError as error:
+            yield Check(f"weights {name}", BROKEN, _line(error), one.needed_by)
+
+
+def _keys() -> Iterator[Check]:
+    """Whether each key is set; its value is never looked at beyond its being empty."""
+    filed = _named_in(Path(".env"))
+    for name, needed_for in KEYS.items():
+        if os.environ.get(name):
+            yield Check(name, OK, "set in the environment", needed_for)
+        elif name in filed:
+            yield Check(name, OK, "set in .env", needed_for)
+        else:
+            yield Check(name, MISSING, "not set, neither in the environment nor in .env", needed_for)
+
+
+def _named_in(path: Path) -> set[str]:
+    """Names that a .env file gives a value."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    pairs = [line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#")]
+    return {name.strip() for name, _, value in pairs if value.strip().strip("'\"")}
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**3:,.1f} GiB"
+
+
+def _line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

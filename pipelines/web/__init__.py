@@ -1,0 +1,1 @@
+"""Talking to web hosts: keys, quotas, patience, the two APIs, downloads."""

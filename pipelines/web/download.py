@@ -1,0 +1,233 @@
+"""Safe downloads of pictures, in workers: to their source's hosts only, bounded, checked, and with patience.
+
+What an answer means: 200 with a whole picture is one; 408, 425, 429, 5xx, a cut or stalled body is a passing trouble,
+tried again; everything else is final.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+
+from manifests.errors import InputError
+from manifests.probe import CUT, EMPTY, MAX_BYTES, TOO_BIG, UNKNOWN, Header, probe
+from pipelines.engine.share import Share
+from pipelines.sources.base import Fetched, RefusedError, UnavailableError, Wanted
+from pipelines.web import circuit
+from pipelines.web.connections import Connections
+from pipelines.web.hosts import AllowList
+from pipelines.web.optout import opted_out
+from pipelines.web.rate import Rate, Window
+
+REDIRECTS = 5
+CHUNK = 256 * 1024  # bytes
+DRAINED = 64 * 1024  # bytes of a body we do not want that are read so that the connection can be kept
+DOUBTED = 2  # times that bytes which are no whole picture are asked for again
+SAME_SHAPE = 0.02  # by which an aspect ratio may differ from the promised one
+PLACEHOLDER = "photo_unavailable"  # in the path that Flickr sends the askers for a deleted photo to
+
+_PASSING = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class WebFetcher:
+    """Fetches pictures of one source from `hosts`. Holds no key; workers open it.
+
+    `connections` (per host) and `rate` (per host) are shared out among the workers; rate None: no limit.
+    `loopback`: LHQ_ALLOW_PRIVATE_HOSTS=1.
+    """
+
+    hosts: tuple[str, ...]
+    user_agent: str
+    connections: int = 16
+    rate: Rate | None = None
+    loopback: bool = False
+    use_proxy: bool = False
+    max_bytes: int = MAX_BYTES
+    total_seconds: float = 60.0
+
+    @property
+    def most_workers(self) -> int:
+        """A worker has at least one connection, and one request in a rate's window."""
+        return min(self.connections, self.rate.count if self.rate else self.connections)
+
+    def open(self, share: Share) -> Downloads:
+        """This worker's part: with its share of the limits."""
+        return Downloads(self, share)
+
+
+class _PassingError(UnavailableError):
+    """A trouble of one attempt. `wait`: seconds the host asks for."""
+
+    def __init__(self, text: str, http_status: int | None = None, wait: float | None = None) -> None:
+        super().__init__(text, http_status)
+        self.wait = wait
+
+
+class _DoubtfulError(RefusedError):
+    """An answer that may be a host's passing mistake: it is asked for once or twice more."""
+
+
+@dataclass
+class _Host:
+    """What a worker keeps of one host."""
+
+    breaker: circuit.Breaker
+    window: Window | None
+
+
+class Downloads:
+    """One worker's downloads. `fetch` may run in up to `parallel` threads at once."""
+
+    def __init__(self, fetcher: WebFetcher, share: Share) -> None:
+        self.parallel = max(1, share.of(fetcher.connections))
+        self._fetcher, self._share = fetcher, share
+        self._allowed = AllowList(frozenset(fetcher.hosts), fetcher.loopback)
+        self._connections = Connections(self.parallel, fetcher.use_proxy, fetcher.total_seconds)
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+        self._headers = {"User-Agent": fetcher.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        """The picture's bytes and header. Raises UnavailableError after six attempts, RefusedError at once."""
+        doubts = 0
+        for attempt in range(circuit.ATTEMPTS):
+            try:
+                return self._attempt(wanted)
+            except _PassingError as error:
+                last: UnavailableError | RefusedError = UnavailableError(str(error), error.http_status)
+                wait = error.wait
+            except _DoubtfulError as error:
+                last, wait, doubts = RefusedError(str(error), error.http_status), None, doubts + 1
+                if doubts > DOUBTED:
+                    break
+            if attempt + 1 < circuit.ATTEMPTS:
+                time.sleep(circuit.back_off(attempt, wait))
+        raise last
+
+    def _attempt(self, wanted: Wanted) -> Fetched:
+        """One download, with its redirects."""
+        url = wanted.url
+        for _ in range(REDIRECTS + 1):
+            answer = self._request(url)
+            if isinstance(answer, bytes):
+                return _checked(answer, wanted)
+            if PLACEHOLDER in urlsplit(answer).path:
+                raise RefusedError("the photo is gone: its host shows a placeholder", 302)
+            url = answer
+        raise RefusedError(f"more than {REDIRECTS} redirects", 302)
+
+    def _request(self, url: str | None) -> bytes | str:
+        """The body of one answer, or where it redirects to."""
+        target = self._allowed.check(url)
+        host = self._host(f"{target.host}:{target.port}" if target.loopback else target.host)
+        probing = host.breaker.enter()
+        try:
+            if host.window is not None:
+                host.window.wait()
+            with self._connections.get(target, self._headers) as response:
+                answer = self._read(url or "", response)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            trouble = _PassingError(_plain(error))
+            host.breaker.failed(probing, str(trouble))
+            raise trouble from error
+        except _PassingError as error:
+            host.breaker.failed(probing, str(error), error.wait)
+            raise
+        except InputError:
+            host.breaker.succeeded()  # it answers
+            raise
+        except BaseException:
+            host.breaker.abandoned(probing)
+            raise
+        host.breaker.succeeded()
+        return answer
+
+    def _read(self, url: str, response: urllib3.BaseHTTPResponse) -> bytes | str:
+        status = response.status
+        if status in (301, 302, 303, 307, 308) and "location" in response.headers:
+            _drain(response)
+            return urljoin(url, response.headers["location"])
+        if status != 200:
+            _drain(response)
+            if status in _PASSING or status >= 500:
+                raise _PassingError(f"HTTP {status}", status, circuit.retry_after(response.headers.get("retry-after")))
+            raise RefusedError(f"HTTP {status}", status)
+        signal = opted_out(response.headers.getlist("x-robots-tag"), response.headers.get("tdm-reservation"))
+        if signal is not None:
+            raise RefusedError(f"opted out ({signal})", status)
+        return self._body(response)
+
+    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The whole body; as long as it was said to be, and no longer than allowed."""
+        promised = response.length_remaining  # None: not said
+        if promised is not None and promised > self._fetcher.max_bytes:
+            raise RefusedError(TOO_BIG, 200)
+        chunks, size = [], 0
+        while chunk := response.read1(CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._fetcher.max_bytes:
+                raise RefusedError(TOO_BIG, 200)
+        if promised is not None and size != promised:
+            raise _PassingError(f"{size} bytes came of {promised}", 200)
+        return b"".join(chunks)
+
+    def _host(self, name: str) -> _Host:
+        with self._lock:
+            if name not in self._hosts:
+                rate = self._fetcher.rate
+                window = Window(rate.of(self._share), self._share.again) if rate is not None else None
+                self._hosts[name] = _Host(circuit.Breaker(name), window)
+            return self._hosts[name]
+
+
+def _checked(data: bytes, wanted: Wanted) -> Fetched:
+    """The picture, if it is a whole one of the promised shape."""
+    try:
+        header = probe(data)
+    except InputError as error:
+        if str(error) in (CUT, EMPTY, UNKNOWN):
+            raise _DoubtfulError(str(error), 200) from error
+        raise RefusedError(str(error), 200) from error
+    if wanted.width and wanted.height and not _same_shape(header, wanted.width, wanted.height):
+        raise RefusedError(
+            f"a placeholder: {header.width}x{header.height} came where {wanted.width}x{wanted.height} was promised",
+            200,
+        )
+    return Fetched(data, 200, header)
+
+
+def _same_shape(header: Header, width: int, height: int) -> bool:
+    """Whether the aspect ratio is the promised one, upright or turned, give or take 2 % and a rounded pixel."""
+    for across, down in ((width, height), (height, width)):
+        expected = header.height * across / down
+        if abs(header.width - expected) <= max(1.0, SAME_SHAPE * expected):
+            return True
+    return False
+
+
+def _drain(response: urllib3.BaseHTTPResponse) -> None:
+    """Read a short rest, so that the connection can be kept."""
+    left = response.length_remaining
+    if left is not None and left <= DRAINED:
+        response.read()
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong with a connection, without the URL."""
+    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+        return str(error) if isinstance(error, TimeoutError) and error.args else "the host is too slow"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "the host's name is not found"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return "no trusted TLS connection"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "no connection to the host"
+    if isinstance(error, urllib3.exceptions.IncompleteRead):
+        return "the body was cut short"
+    return "the connection broke"
