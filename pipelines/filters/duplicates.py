@@ -82,7 +82,7 @@ def _rank(view: pa.Table) -> Indices:
     """Place of each photo in the order in which they are preferred."""
     area = (pc.cast(view[side], pa.int64()).fill_null(0).to_numpy() for side in ("file_width", "file_height"))
     names = view["license"].combine_chunks().dictionary_encode()
-    rights = np.array([licenses.bounds(name) for name in names.dictionary.to_pylist()], np.int64)
+    rights = np.array([licenses.demands(name) for name in names.dictionary.to_pylist()], np.int64)
     asked = rights[names.indices.to_numpy()] if len(rights) else np.empty(0, np.int64)
     order = np.lexsort((asked, -np.multiply(*area), ~np.asarray(view["others"])))
     rank = np.empty(len(order), np.int64)
@@ -177,8 +177,10 @@ def _verdicts(
     keep[out] = False
     notes = []
     if wide.groups:
+        groups = "1 group" if wide.groups == 1 else f"{wide.groups:,} groups"
+        were = "was" if wide.groups == 1 else "were"
         notes.append(
-            f"{wide.groups:,} groups ({wide.photos:,} photos) were wider than {2 * rules.radius} bits and were split "
-            f"around their keepers"
+            f"{groups} ({wide.photos:,} photos) {were} wider than {2 * rules.radius} bits and {were} split: a keeper "
+            f"each for what is within {rules.radius} bits of it"
         )
     return Verdicts(keep.tolist(), reason.tolist(), value.tolist(), about.tolist(), notes)

@@ -5,7 +5,8 @@ their median; here each of the 64 lowest gets the sign it has after two steps th
 equalised first, as brightening moves them and keeps their order; and a window fades the picture to its edges, where
 cropping moves the content most. On 300 painted scenes and 146 photographs, of copies cropped by 2 % on each side
 96 % stay within 6 bits (79 % without the window), of copies brightened by 30 % 92 % (85 % without equalising).
-Mirroring a picture turns the signs of the coefficients that are odd across, and nothing else.
+Mirroring a picture turns the signs of the coefficients that are odd across, and nothing else. All of it is counted in
+integers, so that the same pixels have the same hash on every machine.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ THUMB = 16  # side of the thumbnail, in pixels
 BITS = 64
 
 _FREQUENCIES = 16
-_ZERO = 1e-6  # a coefficient below it is one of a picture without content: its sign would be chance
+_FADE, _WAVE = 1 << 10, 1 << 13  # what 1 is in the window and in the cosines; no sum reaches 2^62
+
+Integers = npt.NDArray[np.int64]
 
 
 def look(image: RGB) -> tuple[int, int, bytes]:
@@ -35,28 +38,26 @@ def look(image: RGB) -> tuple[int, int, bytes]:
 def picture_hash(grey: npt.NDArray[np.uint8]) -> int:
     """64 signs of the low frequencies of a grey picture [64, 64], the lowest spread evenly over the bits."""
     seen = np.bincount(grey.ravel(), minlength=256)
-    equalised = ((np.cumsum(seen) - seen / 2) / grey.size)[grey]  # each grey becomes its rank, in (0, 1)
-    faded = (equalised - (equalised * _WINDOW).sum()) * _WINDOW
-    coefficients = _COSINES @ faded @ _COSINES.T
-    signs = coefficients[_ORDER[:, 0], _ORDER[:, 1]] > _ZERO
+    equalised = (2 * np.cumsum(seen) - seen)[grey]  # each grey becomes twice its rank
+    mean = int((equalised * _WINDOW).sum()) // int(_WINDOW.sum())  # of a single grey exactly that, and nothing is left
+    coefficients = _COSINES @ ((equalised - mean) * _WINDOW) @ _COSINES.T
+    signs = coefficients[_ORDER[:, 0], _ORDER[:, 1]] > 0
     return int.from_bytes(np.packbits(signs).tobytes(), "big")
 
 
-def _window() -> npt.NDArray[np.float64]:
-    """[64, 64], a sine along both sides, of sum 1."""
+def _window() -> Integers:
+    """[64, 64], a sine along both sides."""
     sine = np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE)
-    window: npt.NDArray[np.float64] = np.outer(sine, sine) / sine.sum() ** 2
-    return window
+    return np.rint(_FADE * np.outer(sine, sine)).astype(np.int64)
 
 
-def _cosines() -> npt.NDArray[np.float64]:
+def _cosines() -> Integers:
     """The first 16 of the cosines of a DCT-II, [16, 64]."""
     at = np.arange(SIDE) + 0.5
-    cosines: npt.NDArray[np.float64] = np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * at / SIDE)
-    return cosines
+    return np.rint(_WAVE * np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * at / SIDE)).astype(np.int64)
 
 
-def _order() -> npt.NDArray[np.int64]:
+def _order() -> Integers:
     """Which coefficient stands in which bit, [64, 2]: the bits in the order of their numbers written backwards.
 
     So each band of bits has low and high frequencies alike, and no band says the same of all pictures.
