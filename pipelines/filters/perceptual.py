@@ -48,13 +48,16 @@ def picture_hash(grey: npt.NDArray[np.uint8]) -> int:
 def _window() -> Integers:
     """[64, 64], a sine along both sides."""
     sine = np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE)
-    return np.rint(_FADE * np.outer(sine, sine)).astype(np.int64)
+    window: Integers = np.rint(_FADE * np.outer(sine, sine)).astype(np.int64)
+    return window
 
 
 def _cosines() -> Integers:
     """The first 16 of the cosines of a DCT-II, [16, 64]."""
     at = np.arange(SIDE) + 0.5
-    return np.rint(_WAVE * np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * at / SIDE)).astype(np.int64)
+    angles = np.pi * np.arange(_FREQUENCIES)[:, None] * at / SIDE
+    cosines: Integers = np.rint(_WAVE * np.cos(angles)).astype(np.int64)
+    return cosines
 
 
 def _order() -> Integers:
