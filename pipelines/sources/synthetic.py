@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
+
 from manifests.errors import InputError, MisuseError
 from manifests.records import Photo
 from pipelines.engine.share import Share
@@ -42,10 +45,7 @@ class Painter:
     def fetch(self, wanted: Wanted) -> Fetched:
         """JPEG bytes of one scene, or of its copy (`synthetic:<seed>/<index>-<kind>`); InputError for another id."""
         seed, index, copy = _parse(wanted.photo_id)
-        quality = copies.LOW_QUALITY if copy == "quality" else JPEG_QUALITY
-        out = io.BytesIO()
-        copies.copied(paint(seed, index), copy or "same").save(out, "JPEG", quality=quality, subsampling="4:2:0")
-        return Fetched(out.getvalue())
+        return Fetched(encoded(paint(seed, index), copy))
 
 
 class Synthetic(Source):
@@ -85,6 +85,14 @@ class Synthetic(Source):
     def fetcher(self) -> Painter:
         """What workers paint with."""
         return Painter()
+
+
+def encoded(pixels: npt.NDArray[np.uint8], copy: str | None) -> bytes:
+    """JPEG bytes of a scene's pixels [height, width, 3], or of their copy of the kind `copy`."""
+    quality = copies.LOW_QUALITY if copy == "quality" else JPEG_QUALITY
+    out = io.BytesIO()
+    copies.copied(pixels, copy or "same").save(out, "JPEG", quality=quality, subsampling="4:2:0")
+    return out.getvalue()
 
 
 def _parse(photo_id: str) -> tuple[int, int, str | None]:

@@ -11,9 +11,9 @@ import pytest
 from grouping import File, keepers, look_at, score
 from PIL import Image
 
-from pipelines.sources.base import Wanted
+from pipelines.sources.painter import paint
 from pipelines.sources.painting.copies import KINDS
-from pipelines.sources.synthetic import Painter
+from pipelines.sources.synthetic import encoded
 
 UNSEEN = (90_001, 90_002)  # seeds that nothing was tuned on
 SCENES = 60  # of each
@@ -21,10 +21,13 @@ SCENES = 60  # of each
 
 def scenes(seed: int, count: int) -> list[File]:
     """Each scene and all its changed copies, as the source gives them."""
-    painter = Painter()
-    kinds = [f"-{kind}" for kind in KINDS if kind != "same"]
-    names = [f"synthetic:{seed}/{index:06d}{kind}" for index in range(count) for kind in ("", *kinds)]
-    return [File(name, painter.fetch(Wanted(name)).data) for name in names]
+    files = []
+    for index in range(count):
+        pixels = paint(seed, index)
+        for kind in (None, *KINDS[1:]):
+            name = f"synthetic:{seed}/{index:06d}" + (f"-{kind}" if kind else "")
+            files.append(File(name, encoded(pixels, kind)))
+    return files
 
 
 @pytest.fixture(scope="module")
