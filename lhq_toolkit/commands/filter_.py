@@ -21,6 +21,9 @@ def filter_(
     resolution: Annotated[
         bool, typer.Option("--resolution", help="Reject photos with a short side too small.")
     ] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Of photos that show the same picture keep one.")
+    ] = False,
     likelihood: Annotated[
         bool, typer.Option("--likelihood", help="Reject the photos that are least like the set.")
     ] = False,
@@ -66,7 +69,13 @@ def filter_(
     from pipelines.engine.pool import open_pool
     from pipelines.filters import STAGES
 
-    named = {"tags": tags, "resolution": resolution, "likelihood": likelihood, "invariance": invariance}
+    named = {
+        "tags": tags,
+        "resolution": resolution,
+        "duplicates": duplicates,
+        "likelihood": likelihood,
+        "invariance": invariance,
+    }
     stages = tuple(name for name in STAGES if everything_named or named[name])
     request = pipeline.Request(
         subset=subset,
