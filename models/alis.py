@@ -97,9 +97,17 @@ class Coordinates(nn.Module):
         }.items():
             self.register_buffer(name, table.float(), persistent=False)
         self.channels = 2 * len(along)
+        self.known: Tensor | None = None  # of every column, once `remember` was called
+
+    def remember(self, dtype: torch.dtype) -> None:
+        """Keep the features of all columns, which repeat, in memory: for generating."""
+        self.known = None
+        self.known = self(torch.arange(len(self.sin_x), device=self.sin_x.device)).to(dtype)
 
     def forward(self, column: Tensor) -> Tensor:
         """`column`: int64 [n], modulo two frames."""
+        if self.known is not None:
+            return self.known[column]
         sin_x, cos_x = self.sin_x[column][:, None], self.cos_x[column][:, None]  # [n, 1, width, waves]
         sin_y, cos_y = self.sin_y[:, None], self.cos_y[:, None]  # [height, 1, waves]
         features = torch.cat([sin_x * cos_y + cos_x * sin_y, cos_x * cos_y - sin_x * sin_y], 3)
@@ -177,16 +185,21 @@ class Synthesis(nn.Module):
         sizes_of_noise = [max(place, sizes.input_resolution) for place in places for _ in range(2)]
         self.noise_sizes = sizes_of_noise[1:]  # the first block has one convolution
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return cast(Block, self.blocks[0]).conv1.weight.dtype
+
     def forward(self, ws: Tensor, places: Places, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, [n, 1, size, size / patches]; None for none."""
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * len(self.noise_sizes))
-        x = self.input.column[:, :, None]  # [c, height, 1]
+        x: Tensor = self.input.column[:, :, None]  # [c, height, 1]
         if self.input.affine is None:
             x = x.expand(len(places.left), -1, -1, self.sizes.input_resolution // self.sizes.patches)
         else:
             x = x * self._mixed(self.input.affine, next(styles), places, self.sizes.input_resolution)
-        x = self._with_coordinates(x, self.input.coordinates, places)
+        x = self._with_coordinates(x.to(self.dtype), self.input.coordinates, places)
         image: Tensor | None = None
         w = next(styles)
         for block in cast(list[Block], list(self.blocks)):
@@ -214,15 +227,20 @@ class Synthesis(nn.Module):
 
     def _convolved(self, layer: StyledConv, x: Tensor, w: Tensor, places: Places, noise: Tensor | None) -> Tensor:
         if self.sizes.normalisation == "patch":  # equation 6
-            x = x * (x.var((2, 3), unbiased=False, keepdim=True) + EPSILON).rsqrt()
+            variance = x.float().var((2, 3), unbiased=False, keepdim=True)  # in float16 it may be out of range
+            x = x * (variance + EPSILON).rsqrt().to(x.dtype)
         style = self._mixed(layer.affine, w, places, x.shape[2])
-        demodulation = (layer.weight.square().sum((1, 2, 3)) + EPSILON).rsqrt()[None]  # [1, outputs]
-        return layer.run(x, style, demodulation, noise)
+        return layer.run(x, style, None if layer.folded else demodulation(layer)[None], noise)
 
     def _with_coordinates(self, x: Tensor, coordinates: Coordinates | None, places: Places) -> Tensor:
         if coordinates is not None:
-            x = torch.cat([x, coordinates(places.column)], 1)
+            x = torch.cat([x, coordinates(places.column).to(x.dtype)], 1)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def demodulation(layer: StyledConv) -> Tensor:
+    """One over the norm of the weights that lead to each output: [outputs]; no style has a part in it."""
+    return (layer.weight.square().sum((1, 2, 3)) + EPSILON).rsqrt()
 
 
 def _joined(columns: Tensor, frames: int) -> Tensor:

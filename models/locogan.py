@@ -154,6 +154,11 @@ class Synthesis(nn.Module):
         self.num_ws = 2 * len(places)  # one per convolution, and one for the last picture
         self.noise_sizes = [place for place in places for _ in range(2)][1:]  # resolution of each convolution
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return cast(Block, self.blocks[0]).conv1.weight.dtype
+
     def forward(
         self, ws: Tensor, spatial: Tensor, first: Tensor, columns: int, noise: Sequence[Tensor] | None = None
     ) -> Tensor:
@@ -164,7 +169,7 @@ class Synthesis(nn.Module):
         extents = Extents(self.sizes.resolution, columns)
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * len(self.noise_sizes))
-        x, have = spatial.contiguous(memory_format=torch.channels_last), extents.input
+        x, have = spatial.to(self.dtype).contiguous(memory_format=torch.channels_last), extents.input
         image: Tensor | None = None
         w = next(styles)
         for block, wanted in zip(cast(list[Block], list(self.blocks)), extents.blocks, strict=True):
@@ -185,7 +190,7 @@ class Synthesis(nn.Module):
 
     def _with_places(self, fourier: Fourier, x: Tensor, w: Tensor, first: Tensor, have: Extent) -> Tensor:
         pixel = first % PERIOD * (fourier.resolution // CELLS) + have.first
-        features = fourier(w, pixel, have.width)
+        features = fourier(w, pixel, have.width).to(x.dtype)
         return torch.cat([x, features], 1).contiguous(memory_format=torch.channels_last)
 
 
