@@ -20,7 +20,7 @@ from models import alis, locogan, stylegan2
 from models.layers import StyledConv, ToRGB
 
 Generator = stylegan2.Generator | alis.Generator | locogan.Generator
-G = TypeVar("G", stylegan2.Generator, alis.Generator, locogan.Generator)
+G = TypeVar("G", bound=Generator)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 REPEATS = 3
@@ -32,8 +32,9 @@ def ready(generator: G, dtype: torch.dtype = torch.float32) -> G:
     ALIS's demodulation goes into its weights, and its coordinates, which repeat, are kept.
     """
     made = copy.deepcopy(generator).eval().requires_grad_(False)
+    static = isinstance(generator, alis.Generator)
     for layer in made.modules():
-        if isinstance(made, alis.Generator) and isinstance(layer, StyledConv):
+        if static and isinstance(layer, StyledConv):
             layer.fold(alis.demodulation(layer))
         if isinstance(layer, alis.Coordinates):
             layer.remember(dtype)
