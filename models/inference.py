@@ -31,7 +31,8 @@ def ready(generator: G, dtype: torch.dtype = torch.float32) -> G:
 
     ALIS's demodulation goes into its weights, and its coordinates, which repeat, are kept.
     """
-    made = copy.deepcopy(generator).eval().requires_grad_(False)
+    made = copy.deepcopy(generator)
+    made.eval().requires_grad_(False)
     static = isinstance(generator, alis.Generator)
     for layer in made.modules():
         if static and isinstance(layer, StyledConv):
