@@ -114,24 +114,24 @@ class Guard:
     def _refusal(self, method: str, headers: _Headers) -> tuple[int, str] | None:
         """What is wrong with a request, whoever sends it."""
         host, origin, site = headers.one("host"), headers.one("origin"), headers.one("sec-fetch-site")
-        if host is None or host.lower() not in self.hosts:
-            return 403, "this host is not served here"
-        if origin is not None and origin.lower() != f"http://{host.lower()}":
-            return 403, "a page of another origin may not ask here"
-        if method not in ("GET", "HEAD", "POST"):
-            return 405, "GET or POST"
-        if site in ("cross-site", "same-site") and headers.one("sec-fetch-mode") != "navigate":
-            return 403, "a page of another site may not ask here"
-        if method != "POST":
-            return None
-        if origin is None:
-            return 403, "a change needs the Origin of our page"
-        if (headers.one("content-type") or "").partition(";")[0].strip() != "application/json":
-            return 415, "send JSON"
-        length = headers.one("content-length")
-        if length is None or not length.isascii() or not length.isdigit():
-            return 411, "say how long the request is"
-        return (413, "the request is too long") if int(length) > MAX_BODY else None
+        other_site = site in ("cross-site", "same-site") and headers.one("sec-fetch-mode") != "navigate"
+        length = headers.one("content-length") or ""
+        checks = [
+            (host is None or host.lower() not in self.hosts, 403, "this host is not served here"),
+            (origin not in (None, f"http://{host}"), 403, "a page of another origin may not ask here"),
+            (other_site, 403, "a page of another site may not ask here"),
+            (method not in ("GET", "HEAD", "POST"), 405, "GET or POST"),
+        ]
+        if method == "POST":
+            kind = (headers.one("content-type") or "").partition(";")[0].strip()
+            digits = length if length.isascii() and length.isdigit() else ""
+            checks += [
+                (origin is None, 403, "a change needs the Origin of our page"),
+                (kind != "application/json", 415, "send JSON"),
+                (not digits, 411, "say how long the request is"),
+                (len(digits) > 9 or int(digits or 0) > MAX_BODY, 413, "the request is too long"),
+            ]
+        return next(((status, text) for wrong, status, text in checks if wrong), None)
 
     async def _enter(self, scope: Scope, headers: _Headers, send: Send) -> None:
         """A token becomes a cookie; what looks ahead on its own does not spend it."""
@@ -213,7 +213,7 @@ def listen(address: str, port: int | None, default: int, allow_remote: bool) -> 
             return sock
         except OSError as error:
             sock.close()
-            if one == port or one == 0:
+            if one in (port, 0):
                 raise SetupError(f"cannot listen at {address}, port {one}: {error.strerror}; choose another") from error
     raise AssertionError("the last port asked for raises")
 

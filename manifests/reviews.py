@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -204,7 +205,7 @@ class Reviews:
         with self._lock:
             self._catch_up()
             times = self._times.get(reviewer, [])
-            gaps = [(after - before).total_seconds() for before, after in zip(times, times[1:], strict=False)]
+            gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(times)]
         gaps = sorted(gap for gap in gaps if 0 <= gap <= _BREAK)
         return gaps[len(gaps) // 2] if gaps else None
 
@@ -241,7 +242,9 @@ class Reviews:
 
     def _last(self, reviewer: str) -> Decision | None:
         standing = "undoes IS NULL AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
-        return self._one(f"+reviewer = ? AND {standing} ORDER BY number DESC LIMIT 1", reviewer)  # +: newest first, no sort
+        return self._one(
+            f"+reviewer = ? AND {standing} ORDER BY number DESC LIMIT 1", reviewer
+        )  # +: newest first, no sort
 
     def _one(self, condition: str, value: str) -> Decision | None:
         found = self._database.execute(f"SELECT {_COLUMNS} FROM decisions WHERE {condition}", (value,)).fetchone()  # noqa: S608

@@ -69,7 +69,9 @@ class Agreement:
 
 def in_random_order(photo_ids: Sequence[str]) -> Rows:
     """Places of the photos in an order that hangs on nothing but each one's id."""
-    keys = [hashlib.blake2b(f"sample\0{one}".encode(errors="surrogatepass"), digest_size=8).digest() for one in photo_ids]
+    keys = [
+        hashlib.blake2b(f"sample\0{one}".encode(errors="surrogatepass"), digest_size=8).digest() for one in photo_ids
+    ]
     return np.argsort(np.frombuffer(b"".join(keys), dtype=">u8"), kind="stable").astype(np.int64)
 
 

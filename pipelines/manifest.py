@@ -25,7 +25,9 @@ LAYOUT = 2  # raised when the columns of the flat manifest change
 def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
     """Write the flat table of a subset to `out` (Parquet), atomically; from the cache where nothing changed."""
     verdicts = reviews.load(dataset.root)
-    inputs = inputs_of(dataset, recipe, verdicts)  # before the tables are read: what changes meanwhile makes the cache stale
+    inputs = inputs_of(
+        dataset, recipe, verdicts
+    )  # before the tables are read: what changes meanwhile makes the cache stale
     path = dataset.root / "subsets" / f"{recipe.name}.parquet"
     rows = flat.cached(path, inputs)
     if rows is None:

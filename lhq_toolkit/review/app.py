@@ -14,7 +14,7 @@ from fastapi import Query as InAddress
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from lhq_toolkit.review.desk import Desk, Gone
+from lhq_toolkit.review.desk import Desk, GoneError
 from lhq_toolkit.review.index import Query
 from manifests.errors import InputError, LhqError
 from manifests.thumbnails import reduced, thumbnail
@@ -96,14 +96,14 @@ def make_app(desk: Desk, decoders: int = 2) -> FastAPI:
     ) -> Response:
         try:
             return JSONResponse(desk.items(list_, max(0, first), count, request.state.visitor))
-        except Gone as error:
+        except GoneError as error:
             raise HTTPException(410, "this list is closed: make it anew") from error
 
     @app.post("/api/decide")
     def decide(request: Request, body: _Decide) -> dict[str, Any]:
         try:
             desk.decide(body.photo, request.state.visitor, body.verdict, body.token)
-        except Gone as error:
+        except GoneError as error:
             raise HTTPException(404, "the dataset has no such photo, or not any more") from error
         return desk.counts(request.state.visitor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from collections import OrderedDict
@@ -21,7 +22,7 @@ LISTS_KEPT = 32  # open lists, the least used are closed
 FIRST = 100  # photos told with a new list
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The list or photo asked for is not there, or not any more: make the list anew."""
 
 
@@ -78,6 +79,7 @@ class Desk:
         last = self.reviews.last(reviewer)
         return {
             "dataset": self.root.resolve().name,
+            "key": hashlib.sha256(str(self.root.resolve()).encode(errors="surrogateescape")).hexdigest()[:16],
             "subset": self.subset,
             "reviewer": reviewer,
             "stages": index.stages(),
@@ -116,21 +118,21 @@ class Desk:
             }
 
     def items(self, name: str, first: int, count: int, reviewer: str) -> list[dict[str, Any]]:
-        """Some photos of a list; Gone where it was closed."""
+        """Some photos of a list; GoneError where it was closed."""
         with self._lock:
             index = self.index()
             found = self._lists.get(name)
             if found is None:
-                raise Gone(name)
+                raise GoneError(name)
             self._lists.move_to_end(name)
             return index.items(found.rows[first : first + count], self.reviews.standing(), reviewer, found.blind)
 
     def decide(self, photo_id: str, reviewer: str, verdict: str, token: str) -> Decision:
-        """Write a decision; Gone where there is no such photo, or not any more."""
+        """Write a decision; GoneError where there is no such photo, or not any more."""
         while True:
             index = self.index()
             if photo_id not in index.row_of:
-                raise Gone(photo_id)
+                raise GoneError(photo_id)
             # Asked while no one else can write: a take-down deletes this row after us, or we see that it was.
             decision = self.reviews.decide(photo_id, reviewer, verdict, token, lambda now=index: now.is_current)
             if decision is not None:

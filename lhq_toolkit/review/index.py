@@ -115,27 +115,33 @@ class Index:
         return rows
 
     def _listed(self, query: Query, standing: Standing) -> Rows:
-        if query.kind in (reviews.KEEP, reviews.REJECT, reviews.FLAG):
-            return self._rows_of(one for one, given in standing.items() if reviews.combined(given) == query.kind)
-        if query.kind == DISAGREEMENTS:
-            return self._rows_of(one for one, given in standing.items() if reviews.disagree(given))
-        if query.kind == SAMPLE:
-            return self._order
         rows = self.rows
-        if query.kind in (IN, OUT):
-            return rows[self.members(standing)[rows] == (query.kind == IN)]
-        if query.kind == STAGE:
+        if query.kind in (reviews.KEEP, reviews.REJECT, reviews.FLAG):
+            rows = self._rows_of(one for one, given in standing.items() if reviews.combined(given) == query.kind)
+        elif query.kind == DISAGREEMENTS:
+            rows = self._rows_of(one for one, given in standing.items() if reviews.disagree(given))
+        elif query.kind == SAMPLE:
+            rows = self._order
+        elif query.kind in (IN, OUT):
+            rows = rows[self.members(standing)[rows] == (query.kind == IN)]
+        elif query.kind == STAGE:
             outcome = self._outcome(query.stage)
+            rows = rows[np.isin(outcome.state[rows], (REJECTED, ERROR, PENDING))]
             if query.reason is not None:
-                return rows[(outcome.reason[rows] == query.reason) & (outcome.state[rows] != KEPT)]
-            return rows[np.isin(outcome.state[rows], (REJECTED, ERROR, PENDING))]
-        if query.kind == NEAR:
-            outcome, cut = self._outcome(query.stage), self.cuts.get(query.stage or "")
-            if cut is None:
-                return rows[:0]
-            rows = rows[np.isin(outcome.state[rows], (KEPT, REJECTED))]
-            return rows[np.argsort(np.abs(outcome.value[rows] - cut), kind="stable")]
-        return rows[self._authors[rows] == query.author] if query.kind == AUTHOR else rows
+                rows = rows[outcome.reason[rows] == query.reason]
+        elif query.kind == NEAR:
+            rows = self._near(self._outcome(query.stage))
+        elif query.kind == AUTHOR:
+            rows = rows[self._authors[rows] == query.author]
+        return rows
+
+    def _near(self, outcome: Outcome) -> Rows:
+        """What a stage decided, the nearest to its threshold first; none where it has none."""
+        cut = self.cuts[outcome.stage]
+        if cut is None:
+            return self.rows[:0]
+        rows = self.rows[np.isin(outcome.state[self.rows], (KEPT, REJECTED))]
+        return rows[np.argsort(np.abs(outcome.value[rows] - cut), kind="stable")]
 
     def _rows_of(self, photo_ids: Any) -> Rows:
         return np.array(sorted(self.row_of[one] for one in photo_ids if one in self.row_of), np.int64)
@@ -230,5 +236,3 @@ def web_link(url: str | None) -> str | None:
     except ValueError:
         return None
     return (url or "").strip() if parts.scheme in ("http", "https") and parts.netloc else None
-
-

@@ -320,7 +320,7 @@ async function begin() {
     button.addEventListener("click", () => { does(); button.blur(); });
     return button;
   }));
-  outbox = new Outbox(`${known.dataset} ${known.reviewer}`, {sent, lost, waiting});
+  outbox = new Outbox(`${known.key} ${known.reviewer}`, {sent, lost, waiting});
   offer();
   restore();
   by("author-field").hidden = JSON.parse(by("list").value)[0] !== "author";
