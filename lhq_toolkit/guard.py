@@ -43,7 +43,7 @@ HEADERS: Mapping[str, str] = {
 # A meta refresh and no redirect: where the address was followed from another site's page, the browser would not send
 # the strict cookie with a redirect, but does with a navigation that our own page begins.
 _WELCOME = b"""<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">
-<title>LHQ Toolkit</title><p><a href="/">Go on</a></p></html>"""
+<link rel="icon" href="/icon.svg"><title>LHQ Toolkit</title><p><a href="/">Go on</a></p></html>"""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -29,7 +29,7 @@ def thumbnail(root: Path, sha256: str, path: str) -> bytes:
     has no cache.
     """
     cached = path_of(root, sha256)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         data = cached.read_bytes()
         if data.startswith(_BEGIN) and data.endswith(_END):  # not synced: a power cut may have cut it
             return data

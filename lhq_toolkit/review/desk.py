@@ -54,7 +54,7 @@ class Desk:
     def index(self) -> Index:
         """The photos; read anew after a take-down."""
         with self._lock:
-            if not self._index.is_current:
+            if not self._index.is_current():
                 self._replace()
                 self.reviews.forget()
             return self._index
@@ -134,7 +134,7 @@ class Desk:
             if photo_id not in index.row_of:
                 raise GoneError(photo_id)
             # Asked while no one else can write: a take-down deletes this row after us, or we see that it was.
-            decision = self.reviews.decide(photo_id, reviewer, verdict, token, lambda now=index: now.is_current)
+            decision = self.reviews.decide(photo_id, reviewer, verdict, token, index.is_current)
             if decision is not None:
                 return decision
 

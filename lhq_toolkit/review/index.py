@@ -75,7 +75,6 @@ class Index:
         if self.funnel.outcomes and self.funnel.taken_out.any():  # whom a review keeps from the last stage
             self._kept |= self.funnel.taken_out & ~np.any(states, axis=0)
 
-    @property
     def is_current(self) -> bool:
         """False once a take-down has rewritten the tables."""
         return Dataset.open(self.dataset.root).generations == self.dataset.generations

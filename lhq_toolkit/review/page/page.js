@@ -2,7 +2,7 @@
 
 import {Grid} from "./grid.js";
 import {Outbox, Refused, get, post} from "./server.js";
-import {WORDS, agreement, caption, element, nameOf, number, time} from "./show.js";
+import {SIGNS, WORDS, agreement, caption, element, nameOf, number, time} from "./show.js";
 
 const CHUNK = 100; // photos asked for at once
 const CHUNKS = 60; // of them kept
@@ -182,7 +182,8 @@ function tell() {
     if (after) new Image().src = `/view/${after.file}`;
   }
   picture.alt = nameOf(item);
-  picture.dataset.verdict = item.mine || "";
+  by("verdict").dataset.verdict = item.mine || "";
+  by("verdict").textContent = SIGNS[item.mine] || "";
   by("caption").replaceChildren(
     element("p", {className: "place", textContent: `${number(chosen + 1)} of ${number(open.total)}`
       + (item.mine ? ` · you ${WORDS[item.mine]} it` : "")}),
