@@ -48,12 +48,13 @@ class Serving:
         self.process.send_signal(how)
         return self.process.wait(timeout=30)
 
-    def client(self, reviewer: str) -> httpx.Client:
+    @contextmanager
+    def client(self, reviewer: str) -> Iterator[httpx.Client]:
         """A client that came in by the reviewer's address and says where its requests come from."""
-        client = httpx.Client(base_url=self.origin, headers={"Origin": self.origin}, timeout=30)
-        answer = client.get(self.addresses[reviewer])
-        assert answer.status_code == 200, answer.text
-        return client
+        with httpx.Client(base_url=self.origin, headers={"Origin": self.origin}, timeout=30) as client:
+            answer = client.get(self.addresses[reviewer])
+            assert answer.status_code == 200, answer.text
+            yield client
 
 
 def free_port() -> int:
