@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,16 +111,24 @@ def decide(client: httpx.Client, photo: str, verdict: str, token: str | None = N
 
 
 @contextmanager
-def browsing(size: Mapping[str, int] = DESKTOP, **more: Any) -> Iterator[Any]:
-    """A headless Chromium with one context."""
+def browsing() -> Iterator[Any]:
+    """A headless Chromium; a context of it is one person's browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         try:
-            yield browser.new_context(viewport=dict(size), **more)
+            yield browser
         finally:
             browser.close()
+
+
+def until(page: Any, holds: str, seconds: float = 30.0) -> None:
+    """Wait until a JavaScript expression is true. (The page's policy forbids Playwright's own way of polling.)"""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(holds):
+        assert time.monotonic() < deadline, f"not after {seconds} s: {holds}"
+        page.wait_for_timeout(20)
 
 
 def dataset_of(root: Path, photos: Sequence[Mapping[str, Any]]) -> Dataset:

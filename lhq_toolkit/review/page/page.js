@@ -86,6 +86,7 @@ async function list_(query, keepAt = null) {
   }
   quiet();
   open = found;
+  by("scroller").dataset.list = found.list;
   chunks = new Map();
   places = new Map();
   hold(0, found.first);

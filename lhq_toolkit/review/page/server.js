@@ -40,6 +40,7 @@ export class Outbox {
     this.queue = this.left();
     this.keep();
     this.busy = false;
+    this.stuck = null; // why the last attempt failed, until one succeeds
     this.flush();
   }
 
@@ -63,6 +64,7 @@ export class Outbox {
   add(path, body) {
     this.queue.push({path, body: {...body, token: token()}});
     this.keep();
+    if (this.stuck) this.tell.waiting(this.queue.length, this.stuck.refused);
     this.flush();
   }
 
@@ -75,6 +77,7 @@ export class Outbox {
         const answer = await post(one.path, one.body);
         this.queue.shift();
         this.keep();
+        this.stuck = null;
         this.tell.sent(one, answer, this.queue.length);
       } catch (error) {
         const final = error instanceof Refused && [400, 404, 413, 422].includes(error.status);
@@ -83,7 +86,8 @@ export class Outbox {
           this.keep();
           this.tell.lost(one, error);
         } else {
-          this.tell.waiting(this.queue.length, error instanceof Refused ? error : null);
+          this.stuck = {refused: error instanceof Refused ? error : null};
+          this.tell.waiting(this.queue.length, this.stuck.refused);
           await new Promise((resolve) => setTimeout(resolve, AGAIN));
         }
       }
