@@ -81,9 +81,10 @@ async function list_(query, keepAt = null) {
   try {
     found = await post("/api/list", query);
   } catch (error) {
-    trouble(error);
+    if (asked === query) trouble(error);
     return;
   }
+  if (asked !== query) return; // another list was asked for meanwhile
   quiet();
   open = found;
   by("scroller").dataset.list = found.list;
@@ -327,7 +328,11 @@ async function begin() {
   restore();
   by("author-field").hidden = JSON.parse(by("list").value)[0] !== "author";
   for (const id of ["list", "sort", "undecided", "author"]) {
-    by(id).addEventListener("change", (event) => { changed(); event.target.blur(); });
+    by(id).addEventListener("change", (event) => {
+      if (id === "list") by("sort").selectedIndex = 0; // a list has an order of its own
+      changed();
+      event.target.blur();
+    });
   }
   by("author").addEventListener("input", async () => {
     const names = await get(`/api/authors?has=${encodeURIComponent(by("author").value)}`).catch(() => []);

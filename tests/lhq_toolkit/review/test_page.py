@@ -76,8 +76,13 @@ def verdicts(root: Path, reviewer: str = "anna") -> dict[str, str]:
 
 def pick(page: Any, text: str) -> None:
     """Choose a list by its name."""
+    listing(page, lambda: page.select_option("#list", label=text))
+
+
+def listing(page: Any, act: Callable[[], Any]) -> None:
+    """Do what makes a new list, and wait for it."""
     before = page.evaluate("scroller.dataset.list")
-    page.select_option("#list", label=text)
+    act()
     until(page, f"scroller.dataset.list !== '{before}'")
 
 
@@ -169,7 +174,7 @@ def test_the_lists_of_the_page(root, browser):
         page.keyboard.press("k")
         settled(page)
         pick(page, "in the subset")
-        page.uncheck("#undecided")
+        listing(page, lambda: page.uncheck("#undecided"))
         until(page, "document.getElementById('count').textContent.startsWith('1 of 55')")
         page.select_option("#sort", label="resolution, highest first")
         until(page, "document.querySelector('.tile .name').textContent === 'photo 59'")
@@ -219,7 +224,7 @@ def test_two_reviewers_work_at_once_and_their_disagreements_are_listed(root, bro
         for page in (anna, bert):
             page.keyboard.press("f")
             settled(page)
-            page.uncheck("#undecided")
+            listing(page, lambda page=page: page.uncheck("#undecided"))
             pick(page, "disagreements (2)")
             assert page.locator(".tile .name").all_inner_texts() == ["photo 8", "photo 11"]
         anna.keyboard.press("Enter")
