@@ -136,7 +136,7 @@ function offer() {
     if (group.children.length) groups.push(group);
   }
   by("list").replaceChildren(...lists, ...groups);
-  const sorts = [option("as the list has it", [null, false]), option("the other way round", [null, true])];
+  const sorts = [option("in the list's order", [null, false]), option("in reverse", [null, true])];
   for (const stage of known.stages.filter((one) => one.scored)) {
     sorts.push(option(`${stage.name}, lowest first`, [stage.name, false]));
     sorts.push(option(`${stage.name}, highest first`, [stage.name, true]));
@@ -245,7 +245,7 @@ function count() {
   const pace = known.seconds_each;
   const rest = left && pace ? `, about ${time(left * pace)} left` : "";
   by("count").textContent = `${number(open.decided)} of ${number(open.total)} decided${rest} · `
-    + `${number(known.mine)} of ${number(known.photos)} in all · ${known.reviewer}`;
+    + `${number(known.mine)} of ${number(known.photos)} in all`;
   by("disagreements").textContent = `disagreements (${number(known.disagreements)})`;
 }
 
@@ -315,7 +315,8 @@ async function begin() {
     return;
   }
   quiet();
-  by("dataset").textContent = known.subset === "curated" ? known.dataset : `${known.dataset}: ${known.subset}`;
+  by("dataset").replaceChildren(known.subset === "curated" ? known.dataset : `${known.dataset}: ${known.subset}`,
+    element("small", {textContent: known.reviewer}));
   document.title = `${known.dataset} - review`;
   by("keys").replaceChildren(...KEYS.map(([key, shown, text, does]) => {
     const button = element("button", {type: "button", "aria-keyshortcuts": key, className: text.split(" ")[0]},

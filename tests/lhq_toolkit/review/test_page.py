@@ -198,12 +198,12 @@ def test_precision_and_recall_of_a_reviewed_sample(root, browser):
         pick(page, "random sample")
         order = in_random_order([f"t:{at}" for at in range(COUNT)])[:30]
         for at in order:
-            page.keyboard.press("x" if at < 9 else "k")  # the filter rejects those below 6
+            page.keyboard.press("x" if at < 20 else "k")  # the filter rejects those below 6
         settled(page)
         page.click("#numbers")
         row = page.locator("#agreement-body tbody tr").first.inner_text()
-        rejected, bad = sum(at < 6 for at in order), sum(at < 9 for at in order)
-        assert rejected
+        rejected, bad = sum(at < 6 for at in order), sum(at < 20 for at in order)
+        assert 0 < rejected < bad
         assert "100 % (" in row
         assert f"{rejected} of {rejected}" in row
         assert f"{rejected} of {bad}" in row
@@ -403,5 +403,5 @@ def test_a_photo_taken_down_meanwhile_is_refused_and_the_review_goes_on(lhq, roo
         page.keyboard.press("k")
         settled(page)
         assert verdicts(root) == {"t:7": "keep"}
-        page.select_option("#sort", label="the other way round")
+        page.select_option("#sort", label="in reverse")
         until(page, "document.getElementById('count').textContent.includes('of 52 decided')")
