@@ -191,15 +191,6 @@ class Reviews:
         with self._lock, _naming(self.path):
             return self._last(reviewer)
 
-    def history(self, photo_id: str) -> list[Decision]:
-        """Every decision about a photo, undone ones and undoings too, in order."""
-        with self._lock, _naming(self.path):
-            rows = self._database.execute(
-                f"SELECT {_COLUMNS} FROM decisions WHERE photo_id = ? ORDER BY number",  # noqa: S608
-                (photo_id,),
-            ).fetchall()
-        return [_decision(row) for row in rows]
-
     def seconds_each(self, reviewer: str) -> float | None:
         """Median seconds between the reviewer's latest decisions, breaks left out; None where there are too few."""
         with self._lock:

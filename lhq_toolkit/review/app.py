@@ -23,6 +23,7 @@ PAGE = Path(__file__).parent / "page"
 FILES = {  # the only files that are served, whatever is asked for
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/lists.js": ("lists.js", "text/javascript; charset=utf-8"),
     "/grid.js": ("grid.js", "text/javascript; charset=utf-8"),
     "/server.js": ("server.js", "text/javascript; charset=utf-8"),
     "/show.js": ("show.js", "text/javascript; charset=utf-8"),

@@ -116,8 +116,10 @@ def test_nothing_of_the_history_is_overwritten(tmp_path):
         book.decide("a", "anna", KEEP, "token 1")
         book.decide("a", "anna", REJECT, "token 2")
         book.undo("anna", "token 3")
-        told = [(one.verdict, one.undoes) for one in book.history("a")]
-    assert told == [(KEEP, None), (REJECT, None), (KEEP, 2)]
+    with sqlite3.connect(tmp_path / reviews.NAME) as database:
+        told = database.execute("SELECT photo_id, verdict, undoes FROM decisions ORDER BY number").fetchall()
+    database.close()
+    assert told == [("a", KEEP, None), ("a", REJECT, None), ("a", KEEP, 2)]
 
 
 def test_what_is_sent_twice_counts_once(tmp_path):

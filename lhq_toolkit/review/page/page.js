@@ -1,6 +1,7 @@
 // The review: which list is open, which photo is chosen, and what the keys do.
 
 import {Grid} from "./grid.js";
+import {offer, query, restore} from "./lists.js";
 import {Outbox, Refused, get, post} from "./server.js";
 import {SIGNS, WORDS, agreement, caption, element, nameOf, number, time} from "./show.js";
 
@@ -8,10 +9,6 @@ const CHUNK = 100; // photos asked for at once
 const CHUNKS = 60; // of them kept
 const by = (id) => document.getElementById(id);
 
-const LISTS = [
-  ["in", "in the subset"], ["out", "not in the subset"], ["all", "all photos"], ["sample", "random sample"],
-  ["flag", "flagged"], ["keep", "kept by review"], ["reject", "rejected by review"], ["author", "by author …"],
-];
 const KEYS = [
   ["k", "K", "keep", () => decide("keep")], ["x", "X", "reject", () => decide("reject")],
   ["f", "F", "flag", () => decide("flag")], ["u", "U", "undo", undo],
@@ -104,58 +101,10 @@ async function list_(query, keepAt = null) {
   count();
 }
 
-function query() {
-  const [kind, stage, reason] = JSON.parse(by("list").value);
-  const [sort, down] = JSON.parse(by("sort").value);
-  return {kind, stage: stage ?? null, reason: reason ?? null, author: kind === "author" ? by("author").value : null,
-    undecided: by("undecided").checked, sort, down};
-}
-
 function changed() {
   by("author-field").hidden = JSON.parse(by("list").value)[0] !== "author";
   if (by("author-field").hidden || by("author").value) list_(query());
   else by("author").focus();
-}
-
-function option(text, value) {
-  return element("option", {textContent: text, value: JSON.stringify(value)});
-}
-
-function offer() {
-  const lists = LISTS.map(([kind, text]) => option(text, [kind]));
-  lists.push(option("disagreements", ["disagreements"]));
-  lists.at(-1).id = "disagreements";
-  const groups = [];
-  for (const stage of known.stages) {
-    const group = element("optgroup", {label: stage.name});
-    if (stage.cut !== null) group.append(option(`${stage.name}: near the threshold`, ["near", stage.name]));
-    if (stage.out) group.append(option(`${stage.name}: all it does not keep (${number(stage.out)})`, ["stage", stage.name]));
-    for (const [reason, times] of stage.reasons) {
-      group.append(option(`${reason ?? "no reason"} (${number(times)})`, ["stage", stage.name, reason]));
-    }
-    if (group.children.length) groups.push(group);
-  }
-  by("list").replaceChildren(...lists, ...groups);
-  const sorts = [option("in the list's order", [null, false]), option("in reverse", [null, true])];
-  for (const stage of known.stages.filter((one) => one.scored)) {
-    sorts.push(option(`${stage.name}, lowest first`, [stage.name, false]));
-    sorts.push(option(`${stage.name}, highest first`, [stage.name, true]));
-  }
-  by("sort").replaceChildren(...sorts);
-}
-
-// What the address says was open before a reload, as far as it is still offered.
-function restore() {
-  const said = new URLSearchParams(location.hash.slice(1));
-  const pick = (id, value) => {
-    const text = JSON.stringify(value);
-    if ([...by(id).options].some((one) => one.value === text)) by(id).value = text;
-  };
-  if (!said.has("kind")) return;
-  pick("list", [said.get("kind"), said.get("stage"), said.get("reason")].filter((one) => one !== null));
-  pick("sort", [said.get("sort"), said.get("down") === "true"]);
-  by("author").value = said.get("author") ?? "";
-  by("undecided").checked = said.get("undecided") !== "false";
 }
 
 // Choosing and deciding.
@@ -325,7 +274,7 @@ async function begin() {
     return button;
   }));
   outbox = new Outbox(`${known.key} ${known.reviewer}`, {sent, lost, waiting});
-  offer();
+  offer(known.stages);
   restore();
   by("author-field").hidden = JSON.parse(by("list").value)[0] !== "author";
   for (const id of ["list", "sort", "undecided", "author"]) {
