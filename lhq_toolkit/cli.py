@@ -28,6 +28,7 @@ from lhq_toolkit.commands import (
     manifest,
     models_,
     remove,
+    review,
     status,
     train,
     weights,
@@ -48,6 +49,7 @@ app.command("crawl")(crawl.crawl)
 app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
+app.command("review")(review.review)
 app.command("heatmap")(heatmap.heatmap)
 app.command("export")(export.export)
 app.command("remove")(remove.remove)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import recipes
+from manifests import recipes, reviews
 from manifests.dataset import RECIPES_LOCK, Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
@@ -90,7 +90,17 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
         measured[stage.name] = done
         recipe = _record(dataset, recipe, replace(step, fingerprint=done.fingerprint))
         funnel.decide(stage, done.fingerprint, found)
-    return Filtered(recipe, funnel, measured)
+    mark = funnel.verdicts.sha256() if funnel.verdicts else None
+    record_reviews(dataset, recipe.name, mark)
+    return Filtered(replace(recipe, reviews=mark), funnel, measured)
+
+
+def record_reviews(dataset: Dataset, subset: str, mark: str | None) -> None:
+    """Note in a subset's recipe, if there is one, the hash of the human verdicts that it stands with."""
+    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+        now = recipes.load(dataset.root, subset)
+        if now is not None and now.reviews != mark:
+            recipes.save(dataset.root, replace(now, reviews=mark))
 
 
 def _bring_up_to_date(funnel: Funnel, stage: Stage[Any], request: Request, pool: Pool) -> tuple[Measured, Found | None]:
@@ -190,11 +200,12 @@ def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:
 
 
 def existing(dataset: Dataset, subset: str) -> Recipe:
-    """The recipe of a subset; before any filter `curated` is the empty recipe, every photo with an ok file."""
+    """The recipe of a subset, with the reviews that stand now; before any filter `curated` is the empty recipe, every
+    photo with an ok file."""
     recipe = recipes.load(dataset.root, subset)
     if recipe is None and subset == recipes.DEFAULT:
-        return Recipe(subset)
+        recipe = Recipe(subset)
     if recipe is None:
         there = ", ".join(recipes.names(dataset.root)) or "none yet"
         raise MisuseError(f"no subset is called {subset!r} in {dataset.root}; there are: {there}")
-    return recipe
+    return replace(recipe, reviews=reviews.load(dataset.root).sha256())

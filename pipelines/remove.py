@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, generations, removal, schema, tombstones
+from manifests import atomic, faults, generations, removal, reviews, schema, tombstones
 from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, Dataset, stage_lock
 from manifests.errors import MisuseError
 from manifests.tables import Table, latest
@@ -30,7 +30,6 @@ from pipelines.removal_request import Key, Request, resolve
 
 SHORT_LOCKS = {RECIPES_LOCK, EXPORTS_LOCK}  # held for milliseconds: worth waiting for
 SHORT_LOCK_SECONDS = 30.0
-REVIEWS = "reviews.sqlite"
 
 _MEASUREMENTS = schema.measurement_table("")  # what the names of such tables begin with
 
@@ -160,7 +159,7 @@ def _count(table: Table, column: str, values: pa.Array) -> int:
 
 
 def _databases(dataset: Dataset) -> list[Path]:
-    return [frontier.path_of(dataset.root), dataset.root / REVIEWS]
+    return [frontier.path_of(dataset.root), dataset.root / reviews.NAME]
 
 
 def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:
