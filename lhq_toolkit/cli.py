@@ -23,6 +23,7 @@ from lhq_toolkit.commands import (
     export,
     filter_,
     generate,
+    heatmap,
     leaderboard,
     manifest,
     models_,
@@ -49,6 +50,7 @@ app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("review")(review.review)
+app.command("heatmap")(heatmap.heatmap)
 app.command("export")(export.export)
 app.command("remove")(remove.remove)
 app.command("train")(train.train)

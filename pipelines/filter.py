@@ -18,6 +18,11 @@ from pipelines.engine.stage import Stage
 from pipelines.filters import STAGES, make_stage
 from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order
 
+BUDGETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {  # what a budget of the benchmark sets, by stage
+    "smoke": {"invariance": {"network": "small"}},
+    "small": {"invariance": {"network": "small"}},
+    "paper": {"invariance": {"network": "wide_resnet50_2"}},  # as published
+}
 RECIPE_LOCK_SECONDS = 30.0  # a recipe is read and replaced in milliseconds
 
 
@@ -57,10 +62,23 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return settings
 
 
+def with_budget(
+    settings: Mapping[str, Mapping[str, str]], budget: str | None, stages: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The settings, and those of a budget for the stages that are named; what is set by itself counts more."""
+    if budget is not None and budget not in BUDGETS:
+        raise MisuseError(f"--budget {budget}: there is no such budget; there are: {', '.join(BUDGETS)}")
+    of_budget = BUDGETS[budget] if budget is not None else {}
+    both = {name: {**(of_budget.get(name, {}) if name in stages else {}), **settings.get(name, {})} for name in STAGES}
+    return {name: given for name, given in both.items() if given}
+
+
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _saved_as_asked(dataset, request)
     stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
+    for stage in stages.values():
+        stage.weights_hash()  # SetupError before anything is measured, not between
     funnel = Funnel(dataset, columns_read(stages.values()))
     measured: dict[str, Measured] = {}
     for step in in_funnel_order(recipe.steps):

@@ -49,6 +49,9 @@ def crawl(
     copies: Annotated[
         bool, typer.Option("--copies", help="synthetic: some scenes once more, resized, cropped, mirrored, brighter...")
     ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="synthetic: leaves in the left half, instead of subjects in the middle.")
+    ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
         bool, typer.Option("--full-tags", help="unsplash: one more request per photo, for all its tags.")
@@ -129,6 +132,7 @@ def crawl(
         metadata=metadata,
         limit=limit,
         seed=seed,
+        control=control,
         copies=copies,
         queries=queries,
         full_tags=full_tags,

@@ -2,7 +2,8 @@
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
 A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `copies` some
-scenes come twice, the second time changed: `extra` names the change (`copy`) and the photo (`copy_of`).
+scenes come twice, the second time changed: `extra` names the change (`copy`) and the photo (`copy_of`). With `control`
+leaves before the left half take the place of centred subjects (`pipelines.sources.painting.flurry`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from pipelines.sources.painting.scene import MIN_SIDE
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-_ID = re.compile(rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(?:-({'|'.join(copies.KINDS)}))?")
+_ID = re.compile(
+    r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})(-control)?" + rf"(?:-({'|'.join(copies.KINDS)}))?"
+)
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,25 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of one scene, or of its copy (`synthetic:<seed>/<index>-<kind>`); InputError for another id."""
-        seed, index, copy = _parse(wanted.photo_id)
-        return Fetched(encoded(paint(seed, index), copy))
+        """JPEG bytes of a scene, control scene (`synthetic:<seed>/<index>-control`) or copy of one (id and `-<kind>`).
+
+        Raises InputError for another id.
+        """
+        seed, index, control, copy = _parse(wanted.photo_id)
+        return Fetched(encoded(paint(seed, index, control=control), copy))
 
 
 class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
-    With `copies` some of them are followed by a near-duplicate. Raises MisuseError for a negative limit or seed.
+    With `copies` some of them are followed by a near-duplicate; with `control` those with a centred subject are control
+    scenes instead. Raises MisuseError for a negative limit or seed.
     """
 
     name = "synthetic"
     lists_anew = True
 
-    def __init__(self, limit: int, seed: int = 0, copies: bool = False) -> None:
+    def __init__(self, limit: int, seed: int = 0, copies: bool = False, control: bool = False) -> None:
         if limit < 0 or seed < 0:
             raise MisuseError(
                 f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
@@ -65,6 +72,7 @@ class Synthetic(Source):
         self.limit = limit
         self.seed = seed
         self.copies = copies
+        self.control = control
 
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
         """All scenes in the order of their index, 256 at a time, copies behind them; the query is the scene's kind."""
@@ -73,7 +81,7 @@ class Synthetic(Source):
         for first in range(0, self.limit, PAGE):
             page = []
             for index in range(first, min(first + PAGE, self.limit)):
-                scene = describe(self.seed, index)
+                scene = describe(self.seed, index, control=self.control)
                 photos = [_photo(scene, seen_at)]
                 if self.copies and (kind := copies.copy_of(self.seed, index)) is not None:
                     photos.append(_copy(scene, photos[0], kind))
@@ -95,18 +103,21 @@ def encoded(pixels: npt.NDArray[np.uint8], copy: str | None) -> bytes:
     return out.getvalue()
 
 
-def _parse(photo_id: str) -> tuple[int, int, str | None]:
-    """(seed, index, kind of copy) of a photo_id; only the one canonical spelling of a scene is accepted."""
+def _parse(photo_id: str) -> tuple[int, int, bool, str | None]:
+    """(seed, index, control scene or not, kind of copy) of a photo_id; each scene has only one spelling."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[2]), found[3]
+    seed, index, control = int(found[1]), int(found[2]), found[3] is not None
+    if control and not describe(seed, index, control=True).control:
+        raise InputError(f"{photo_id!r} names no synthetic scene: this one has no subject that leaves could replace")
+    return seed, index, control, found[4]
 
 
 def _photo(scene: Scene, seen_at: datetime) -> Photo:
-    source_id = f"{scene.seed}/{scene.index:06d}"
+    source_id = f"{scene.seed}/{scene.index:06d}{'-control' if scene.control else ''}"
     return Photo(
         photo_id=f"{Synthetic.name}:{source_id}",
         source=Synthetic.name,
