@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -20,10 +21,11 @@ import pyarrow.compute as pc
 
 from manifests import atomic, faults, generations, removal, schema, tombstones
 from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, Dataset, stage_lock
-from manifests.errors import MisuseError
+from manifests.errors import LhqError, MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
 from pipelines import frontier
+from pipelines.export.place import Remote, is_url
 from pipelines.export.run import LOCK as EXPORTS_LOCK
 from pipelines.filters import STAGES
 from pipelines.removal_request import Key, Request, resolve
@@ -201,16 +203,21 @@ def _exports(root: Path, photo_ids: Set[str]) -> list[dict[str, Any]]:
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
             facts = dict(json.loads(line))
-            holds = _held(Path(str(facts.get("out", ""))), photo_ids)
+            holds = _held(str(facts.get("out", "")), photo_ids)
             if holds is None or holds:
                 found.append({**facts, "holds": holds})
     return found
 
 
-def _held(out: Path, photo_ids: Set[str]) -> dict[str, str] | None:
+def _held(out: str, photo_ids: Set[str]) -> dict[str, str] | None:
     """Picture by photo id, as the export's own list tells; None where there is none to read."""
     try:
-        with (out / "ATTRIBUTION.csv").open(encoding="utf-8", newline="") as stream:
-            return {row["photo_id"]: row["file"] for row in csv.DictReader(stream) if row["photo_id"] in photo_ids}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        if is_url(out):
+            content = Remote.open(out).read("ATTRIBUTION.csv")
+        else:
+            content = (Path(out) / "ATTRIBUTION.csv").read_bytes()
+        rows = csv.DictReader(io.StringIO((content or b"").decode(), newline=""))
+        found = {row["photo_id"]: row["file"] for row in rows if row["photo_id"] in photo_ids}
+    except (OSError, LhqError, UnicodeDecodeError, csv.Error, KeyError):
         return None
+    return found if content else None
