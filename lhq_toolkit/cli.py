@@ -27,6 +27,7 @@ from lhq_toolkit.commands import (
     manifest,
     models_,
     remove,
+    report,
     status,
     train,
     weights,
@@ -47,6 +48,7 @@ app.command("crawl")(crawl.crawl)
 app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
+app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("remove")(remove.remove)
 app.command("train")(train.train)
