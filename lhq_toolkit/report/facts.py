@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from lhq_toolkit import show
 from lhq_toolkit.report.figures import Step
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
+from pipelines.export.place import is_url
 from pipelines.export.wanted import versions
 from pipelines.funnel import ERROR, KEPT, PENDING, REJECTED, Funnel, Outcome, walk
 
@@ -157,12 +159,12 @@ def _stage(funnel: Funnel, recipe: Recipe, outcome: Outcome) -> StageFacts:
 
 
 def _score(outcome: Outcome, settings: Mapping[str, Any]) -> Score | None:
-    """The values a stage compared; None where there are not two different ones."""
+    """The values a stage compared; None where it keeps photos of one value only, as those without a listed tag."""
     rows = np.flatnonzero(np.isin(outcome.state, (KEPT, REJECTED)) & np.isfinite(outcome.value))
     values = outcome.value[rows]
-    if len(np.unique(values)) < 2:
-        return None
     kept = outcome.state[rows] == KEPT
+    if len(np.unique(values[kept])) < 2:
+        return None
     stated = settings.get("threshold", settings.get("min_side"))
     threshold = float(stated) if isinstance(stated, (int, float)) else _cut(values, kept)
     return Score(outcome.stage, rows, values, kept, threshold)
@@ -229,5 +231,7 @@ def _exports(dataset: Dataset) -> list[Mapping[str, Any]]:
         except ValueError:  # lhq verify tells
             continue
         if isinstance(facts, dict):
-            found.append(facts)
+            out = str(facts.get("out", ""))
+            place = out if is_url(out) else PurePath(out).name  # where on this machine is nobody's business
+            found.append({**dict.fromkeys(("at", "subset", "pictures", "subset_hash"), ""), **facts, "out": place})
     return found

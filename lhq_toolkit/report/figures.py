@@ -13,7 +13,7 @@ from lhq_toolkit.report.drawing import Area, Drawing, Line, Rect, Role, Shape, T
 
 WIDTH = 420.0  # pixels of a drawing
 BINS = 40
-_STEP, _BAR = 54.0, 18.0  # of the funnel: from bar to bar, and a bar's height
+_STEP, _BAR, _NAMES = 46.0, 28.0, 112.0  # of the funnel: from bar to bar, a bar's height, the room for names
 _ROW, _LABEL, _COUNT = 22.0, 150.0, 64.0  # of a list of bars
 _PLOT = 150.0  # height of a distribution
 
@@ -39,14 +39,15 @@ class Step:
 def funnel(steps: Sequence[Step]) -> Drawing:
     """The bars of all steps, one below the other, and how the kept of one reach the next."""
     whole = max((step.reached for step in steps), default=0) or 1
+    room = WIDTH - _NAMES
     shapes: list[Shape] = []
     for at, step in enumerate(steps):
-        top = 20 + at * _STEP
+        top = at * _STEP
         if at + 1 < len(steps):
-            here, there = WIDTH * step.kept / whole, WIDTH * steps[at + 1].reached / whole
+            here, there = (_NAMES + room * count / whole for count in (step.kept, steps[at + 1].reached))
             low, high = top + _BAR, top + _STEP
-            shapes.append(Area([(0, low), (here, low), (there, high), (0, high)], "flow"))
-        left = 0.0
+            shapes.append(Area([(_NAMES, low), (here, low), (there, high), (_NAMES, high)], "flow"))
+        left = _NAMES
         parts: tuple[tuple[int, Role, str], ...] = (
             (step.kept, "kept", "kept"),
             (step.rejected, "rejected", "rejected"),
@@ -54,14 +55,18 @@ def funnel(steps: Sequence[Step]) -> Drawing:
             (step.pending, "pending", "pending"),
         )
         for count, role, word in parts:
-            width = WIDTH * count / whole
+            width = room * count / whole
             if count:
                 shapes.append(Rect(left, top, max(width, 0.5), _BAR, role, f"{step.name}: {count:,} {word}"))
             left += width
-        shapes.append(Text(0, top - 6, step.name, bold=True))
-        shapes.append(Text(WIDTH, top - 6, _of(step), role="faint", size=11, anchor="end"))
+        shapes.append(Text(0, top + 11, cut_text(step.name, _NAMES - 8), bold=True))
+        shapes.append(Text(0, top + 25, _kept(step), role="faint", size=11))
     said = "; ".join(f"{step.name}: {_of(step)}" for step in steps)
-    return Drawing("funnel", "The funnel", said, WIDTH, 20 + (len(steps) - 1) * _STEP + _BAR + 4, shapes)
+    return Drawing("funnel", "The funnel", said, WIDTH, (len(steps) - 1) * _STEP + _BAR + 2, shapes)
+
+
+def _kept(step: Step) -> str:
+    return f"{step.kept:,}" if step.kept == step.reached else f"{step.kept:,} of {step.reached:,}"
 
 
 def _of(step: Step) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from lhq_toolkit.report.facts import Facts, Score
@@ -54,18 +55,22 @@ class Samples:
 
 def take(facts: Facts, funnel: Funnel) -> Samples:
     """Decode what is shown; a photo whose file is not there or damaged is passed over."""
-    members = np.flatnonzero(funnel.members)
-    some = members[np.linspace(0, len(members) - 1, min(len(members), KEPT_SHOWN)).astype(int)] if len(members) else []
+    some = _spread(np.flatnonzero(funnel.members), KEPT_SHOWN)
     sides: dict[str, Sides] = {}
     for stage, outcome in zip(facts.stages, funnel.outcomes, strict=True):
         if stage.score is not None and stage.score.threshold is not None:
             sides[stage.name] = _both_sides(funnel, stage.score)
         else:
-            rows = np.flatnonzero(outcome.state == REJECTED)
-            reasons = {int(row): str(outcome.reason[row]) for row in rows[: 4 * EACH_SIDE]}
-            sides[stage.name] = Sides([], _thumbs(funnel, reasons, EACH_SIDE, "rejected"))
+            rows = _spread(np.flatnonzero(outcome.state == REJECTED), 2 * EACH_SIDE)
+            reasons = {int(row): str(outcome.reason[row]) for row in rows}
+            sides[stage.name] = Sides([], _thumbs(funnel, reasons, 2 * EACH_SIDE, "rejected"))
     subset = _thumbs(funnel, dict.fromkeys((int(row) for row in some), ""), KEPT_SHOWN, "kept")
     return Samples(subset, sides)
+
+
+def _spread(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of the rows, evenly over them."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def _both_sides(funnel: Funnel, score: Score) -> Sides:
