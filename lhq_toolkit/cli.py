@@ -30,6 +30,7 @@ from lhq_toolkit.commands import (
     report,
     status,
     train,
+    verify,
     weights,
 )
 from manifests.errors import LhqError, MisuseError
@@ -50,6 +51,7 @@ app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
 app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -73,6 +73,7 @@ def _remove_images(dataset: Dataset, files: Mapping[str, str]) -> None:
     for sha256, path in files.items():
         if sha256 not in kept:
             (dataset.root / path).unlink(missing_ok=True)
+            (dataset.root / "damaged" / Path(path).name).unlink(missing_ok=True)  # put aside by lhq verify
             with contextlib.suppress(FileNotFoundError):
                 atomic.fsync((dataset.root / path).parent)
 
