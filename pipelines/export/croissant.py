@@ -27,13 +27,14 @@ _CONTEXT = {
     "sc": "https://schema.org/",
     "cr": "http://mlcommons.org/croissant/",
     "dct": "http://purl.org/dc/terms/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "conformsTo": "dct:conformsTo",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "examples": {"@id": "cr:examples", "@type": "@json"},
     **{name: f"cr:{name}" for name in _TERMS},
 }
-_KINDS = {"zip": "application/zip", "tar": "application/x-tar", "parquet": "application/vnd.apache.parquet"}
+_KINDS = {"zip": "application/zip", "tar": "application/x-tar", "parquet": "application/x-parquet"}
 
 
 def describe(content: Content, sums: Mapping[str, str]) -> bytes:
@@ -53,6 +54,7 @@ def describe(content: Content, sums: Mapping[str, str]) -> bytes:
         "license": [_licence(name) for name in content.licences()],
         "version": "1.0.0",
         "identifier": facts["subset_hash"],
+        "citeAs": f"Photographs by the authors named in {TABLE}, collected with LHQ Toolkit {facts['toolkit']}",
         "isLiveDataset": False,
         "creator": {"@type": "sc:Organization", "name": f"Authors named in {TABLE}"},
         "distribution": [_file(TABLE, sums[TABLE]), *files, *_sets(content)],

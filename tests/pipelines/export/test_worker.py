@@ -6,7 +6,7 @@ from pipelines.export import worker
 from pipelines.export.picture import Making
 from pipelines.export.worker import ExportWorker, Item
 
-SIZES = [(90, 60), (60, 91), (92, 60)]  # width, height of the first originals
+SIZES = [(60, 90), (91, 60), (60, 92)]  # width, height of the first originals
 
 
 def test_one_decode_makes_all_crops_of_a_photo(originals, tmp_path, monkeypatch):
