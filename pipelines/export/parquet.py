@@ -67,6 +67,7 @@ class HuggingFace(Sharded):
 
 def _read(path: Path, columns: list[str]) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns)
     except pa.ArrowException as error:
         raise SetupError(f"{path} is damaged ({error}): remove it and run the same command again") from error
