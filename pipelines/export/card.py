@@ -10,7 +10,7 @@ from typing import Any
 
 from manifests.licenses import UNKNOWN
 from pipelines.export import rights
-from pipelines.export.format import TRAIN, VALIDATION, Member, Part
+from pipelines.export.format import PARTS, Member, Part
 
 # Identifiers of https://huggingface.co/docs/hub/repositories-licenses that are SPDX identifiers in lower case.
 HUB_LICENSES = {
@@ -118,7 +118,7 @@ def _front_matter(content: Content) -> list[str]:
 def _configs(content: Content) -> list[str]:
     """Which files hold which part; a zip of StyleGAN's layout is read as a folder of pictures."""
     lines = ["configs:", "- config_name: default", "  data_files:"]
-    for part in (TRAIN, VALIDATION):
+    for part in PARTS:
         if content.part(part):
             lines += [f"  - split: {part}", f"    path: {json.dumps(pattern_of(content, part))}"]
     return lines
@@ -152,5 +152,5 @@ def _decoded(facts: Mapping[str, Any]) -> str:
 def _split(content: Content) -> list[str]:
     if not content.facts["validation"]:
         return []
-    counts = " and ".join(f"{len(content.part(part)):,} in `{part}`" for part in (TRAIN, VALIDATION))
+    counts = " and ".join(f"{len(content.part(part)):,} in `{part}`" for part in PARTS)
     return [f"Split by photo, so that no photo has pictures on both sides: {counts}.", ""]

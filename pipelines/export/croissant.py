@@ -9,7 +9,7 @@ from typing import Any
 from manifests.licenses import normalise
 from pipelines.export import rights
 from pipelines.export.card import Content, pattern_of
-from pipelines.export.format import TRAIN, VALIDATION, Part
+from pipelines.export.format import PARTS, Part
 
 FILE = "croissant.json"
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -81,7 +81,7 @@ def _file(name: str, sha256: str) -> dict[str, Any]:
 
 
 def _parts(content: Content) -> list[Part]:
-    return [part for part in (TRAIN, VALIDATION) if content.part(part)]
+    return [part for part in PARTS if content.part(part)]
 
 
 def _picture_type(content: Content) -> tuple[str, str]:

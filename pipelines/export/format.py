@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pipelines.engine.pool import Pool
 
-TRAIN, VALIDATION = "train", "validation"
 Part = Literal["train", "validation"]
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+PARTS: tuple[Part, ...] = (TRAIN, VALIDATION)
 
 
 @dataclass(frozen=True)

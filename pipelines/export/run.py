@@ -25,7 +25,7 @@ from pipelines.engine.pool import Pool
 from pipelines.engine.progress import Progress
 from pipelines.export import rights
 from pipelines.export.build import STATE, SUMS, Built, Job, build, enlarged, refuse_other
-from pipelines.export.format import TRAIN, VALIDATION, Format, Member
+from pipelines.export.format import PARTS, Format, Member
 from pipelines.export.place import Remote, is_url, send
 from pipelines.export.wanted import Wanted
 from pipelines.funnel import Funnel, walk
@@ -100,8 +100,8 @@ def _members(funnel: Funnel, form: Format, wanted: Wanted) -> list[Member]:
     Numbers go on from part to part, so that no two pictures of an export have one name.
     """
     rows = sorted_by(funnel.photos.select(["photo_id", *ROW]).filter(pa.array(funnel.members)), "photo_id").to_pylist()
-    parts = {part: [row for row in rows if wanted.part(row["sha256"]) == part] for part in (TRAIN, VALIDATION)}
-    members = []
+    parts = {part: [row for row in rows if wanted.part(row["sha256"]) == part] for part in PARTS}
+    members: list[Member] = []
     for part, mine in parts.items():
         for row in mine:
             start = len(members) * wanted.crops

@@ -20,7 +20,7 @@ from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
 from pipelines.engine.share import Share
 from pipelines.export import rights
-from pipelines.export.format import TRAIN, VALIDATION, Member, Part
+from pipelines.export.format import PARTS, Member, Part
 
 MAKING = "making"
 SHARD_BYTES = 128 * 2**20  # of pixels, about: encoded they are half of it (PNG) or less
@@ -115,7 +115,7 @@ class Sharded(ABC):
         pictures = max(1, min(MOST_PICTURES, SHARD_BYTES // (3 * self.resolution**2)))
         photos = max(1, pictures // self.crops)
         shards = []
-        for part in (TRAIN, VALIDATION):
+        for part in PARTS:
             mine = [member for member in members if member.part == part]
             starts = range(0, len(mine), photos)
             shards += [
