@@ -112,7 +112,7 @@ def _check_databases(dataset: Dataset, found: Verified) -> None:
         if not path.exists():
             continue
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            with contextlib.closing(connect_to_read(path)) as database:
                 (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.Error as error:
             said = str(error)
@@ -137,3 +137,9 @@ def _check_exports(dataset: Dataset, found: Verified) -> None:
 def inside(dataset: Dataset, path: Path) -> str:
     """A path as it stands in the dataset, with forward slashes."""
     return path.relative_to(dataset.root).as_posix()
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, not even the files that SQLite puts beside a database it reads."""
+    written_to = path.with_name(f"{path.name}-wal").exists()
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{'' if written_to else '&immutable=1'}", uri=True)

@@ -22,7 +22,7 @@ from manifests.tables import Table, is_generation
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
 from pipelines.every_lock import any_table, every_lock, measurement_tables
-from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, inside
+from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
 
@@ -105,7 +105,7 @@ def _refuse_unknown(found: Verified, name: str, named: str, lost: pa.Array | pa.
 
 def _photos_of(path: Path) -> set[str]:
     """Photos that the reviews name."""
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with contextlib.closing(connect_to_read(path)) as database:
         tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         quoted = ['"' + name.replace('"', '""') + '"' for name in tables]
         having = [
