@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo benchmark convergence test test-fast test-long check format clean
+.PHONY: help setup demo pictures benchmark convergence test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
 	@echo "make convergence  train both models at 32x32 and record how near they come (10 minutes)"
+	@echo "make pictures   the README's pictures, by a headless browser"
 	@echo "make clean      remove .venv, caches and out/demo"
 
 setup: $(INSTALLED)
@@ -28,6 +29,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup
 	@$(BIN)/python -m lhq_toolkit.demo
+
+pictures: setup
+	@$(BIN)/python -m lhq_toolkit.pictures
 
 benchmark: setup
 	@test -n "$(DATASET)" || { echo "which data? make benchmark DATASET=NAME [DATA=PATH] [BUDGET=...] [MODELS=...]"; exit 2; }

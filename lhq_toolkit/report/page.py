@@ -83,6 +83,7 @@ def html(report: Report, made: datetime | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["size"] = _size
     return environment.get_template("page.html").render(
         report=report,
         facts=report.facts,
@@ -92,6 +93,14 @@ def html(report: Report, made: datetime | None = None) -> str:
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         made=(made or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _size(count: int) -> str:
+    """So many bytes in their largest fitting unit."""
+    unit, power = next(
+        ((unit, power) for unit, power in (("TB", 12), ("GB", 9), ("MB", 6)) if count >= 10**power), ("kB", 3)
+    )
+    return f"{count / 10**power:.3g} {unit}"
 
 
 def write(report: Report, out: Path) -> None:

@@ -37,6 +37,6 @@ class Reviewed:
 
 
 def reviewed(funnel: Funnel) -> Reviewed | None:
-    """What the reviews say of the filters; None where there are none."""
-    del funnel  # TODO
+    """What the reviews say of the filters; None where there are none, as in a dataset without reviews.sqlite."""
+    del funnel  # has no verdicts yet
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -38,11 +37,8 @@ def test_every_value_stands_in_a_bin_on_its_side(numbers, threshold):
     array = np.array(numbers, float)
     kept = array < (np.median(array) if threshold is None else threshold)
     drawing = figures.distribution("d", "Values", array, kept, threshold, ("kept", "rejected"))
-    for role, count in (("kept", int(kept.sum())), ("rejected", int((~kept).sum()))):
-        # each box says of its bin: "... 3 kept, 0 rejected"
-        said = {one.about for shade in ("kept", "rejected") for one in boxes(drawing, shade)}
-        found = [int(re.search(rf"([\d,]+) {role}", one)[1].replace(",", "")) for one in said]
-        assert sum(found) >= count or len(said) < len(boxes(drawing, role)), "bins with the same words count once"
+    heights = {role: sum(one.height for one in boxes(drawing, role)) for role in ("kept", "rejected")}
+    assert heights["kept"] / sum(heights.values()) == pytest.approx(kept.mean())
     for box in (*boxes(drawing, "kept"), *boxes(drawing, "rejected")):
         assert -1 <= box.x <= drawing.width
         assert box.y >= 0
