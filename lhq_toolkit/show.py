@@ -42,7 +42,7 @@ def status(funnel: Funnel) -> dict[str, Any]:
             }
             for outcome in funnel.outcomes
         },
-        "reviewed": 0,
+        "reviewed": int((funnel.brought_in | funnel.taken_out).sum()),
         "curated": int(funnel.members.sum()),
     }
 
@@ -63,6 +63,9 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
             f"{outcome.stage:<12}{reached:>10,}{counts[0]:>10,}{counts[1]:>10,}{counts[2]:>8,}{counts[3]:>9,}"
             f"   {_some(outcome.reasons())}".rstrip()
         )
+    if facts["reviewed"]:
+        kept, rejected = int(funnel.brought_in.sum()), int(funnel.taken_out.sum())
+        lines.append(f"{'review':<12}{facts['reviewed']:>10,}{kept:>10,}{rejected:>10,}")
     lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
     notes = [f"  {outcome.stage}: {note}" for outcome in funnel.outcomes for note in outcome.notes]
     return "\n".join(lines + notes + _settings(recipe))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults
+from manifests import atomic, faults, thumbnails
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 
@@ -67,7 +67,7 @@ def finish(dataset: Dataset) -> bool:
 
 
 def _remove_images(dataset: Dataset, files: Mapping[str, str]) -> None:
-    """Unlink images; one that a photo uses (again) stays."""
+    """Unlink images and their thumbnails; one that a photo uses (again) stays."""
     used = dataset.files_table.read(["sha256"])["sha256"]
     kept = set(used.filter(pc.is_in(used, value_set=pa.array(list(files), pa.string()))).to_pylist())
     for sha256, path in files.items():
@@ -76,6 +76,7 @@ def _remove_images(dataset: Dataset, files: Mapping[str, str]) -> None:
             (dataset.root / "damaged" / Path(path).name).unlink(missing_ok=True)  # put aside by lhq verify
             with contextlib.suppress(FileNotFoundError):
                 atomic.fsync((dataset.root / path).parent)
+            thumbnails.forget(dataset.root, [sha256])
 
 
 def _remove_caches(dataset: Dataset) -> None:

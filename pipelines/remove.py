@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, generations, removal, schema, tombstones
+from manifests import atomic, faults, generations, removal, reviews, schema, tombstones
 from manifests.dataset import Dataset
 from manifests.errors import LhqError, MisuseError
 from manifests.tables import Table, latest
@@ -28,8 +28,6 @@ from pipelines import frontier
 from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.export.place import Remote, is_url
 from pipelines.removal_request import Key, Request, resolve
-
-REVIEWS = "reviews.sqlite"
 
 Cuts = Mapping[str, tuple[Table, str, pa.Array]]  # by table: the column and its values that go
 
@@ -130,7 +128,7 @@ def _count(table: Table, column: str, values: pa.Array) -> int:
 
 
 def _databases(dataset: Dataset) -> list[Path]:
-    return [frontier.path_of(dataset.root), dataset.root / REVIEWS]
+    return [frontier.path_of(dataset.root), dataset.root / reviews.NAME]
 
 
 def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:

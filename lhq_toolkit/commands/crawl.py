@@ -46,6 +46,12 @@ def crawl(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="synthetic: some scenes once more, resized, cropped, mirrored, brighter...")
+    ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="synthetic: leaves in the left half, instead of subjects in the middle.")
+    ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
         bool, typer.Option("--full-tags", help="unsplash: one more request per photo, for all its tags.")
@@ -126,6 +132,8 @@ def crawl(
         metadata=metadata,
         limit=limit,
         seed=seed,
+        control=control,
+        copies=copies,
         queries=queries,
         full_tags=full_tags,
         max_side=max_side,

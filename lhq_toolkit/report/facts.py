@@ -86,6 +86,7 @@ class Facts:
     files: Mapping[str, int]
     file_errors: Mapping[str, int]
     members: int
+    reviewed: int  # photos that a person keeps or rejects
     bytes: int  # of the subset's files
     authors: int  # of the subset
     steps: Sequence[Step]
@@ -116,6 +117,7 @@ def gather(dataset: Dataset, recipe: Recipe, toolkit: str) -> tuple[Facts, Funne
         files=status["files"],
         file_errors=show.counted(photos["file_error"]),
         members=int(members.sum()),
+        reviewed=status["reviewed"],
         bytes=int(pc.sum(inside["file_bytes"]).as_py() or 0),
         authors=len(pc.unique(inside["author"].drop_null())),
         steps=_steps(funnel, recipe.name),
@@ -166,18 +168,8 @@ def _score(outcome: Outcome, settings: Mapping[str, Any]) -> Score | None:
     if len(np.unique(values[kept])) < 2:
         return None
     stated = settings.get("threshold", settings.get("min_side"))
-    threshold = float(stated) if isinstance(stated, (int, float)) else _cut(values, kept)
+    threshold = float(stated) if isinstance(stated, (int, float)) else outcome.cut()
     return Score(outcome.stage, rows, values, kept, threshold)
-
-
-def _cut(values: Floats, kept: Bools) -> float | None:
-    """The number between the values that were kept and those that were rejected, where one parts them."""
-    if kept.all() or not kept.any():
-        return None
-    inside, outside = values[kept], values[~kept]
-    if inside.max() < outside.min():
-        return float((inside.max() + outside.min()) / 2)
-    return float((outside.max() + inside.min()) / 2) if outside.max() < inside.min() else None
 
 
 def _fit(dataset: Dataset, stage: str, fingerprint: str | None) -> dict[str, Any]:

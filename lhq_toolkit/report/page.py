@@ -17,11 +17,12 @@ from markupsafe import Markup
 from lhq_toolkit.report import figures
 from lhq_toolkit.report.drawing import Drawing
 from lhq_toolkit.report.facts import Facts, StageFacts, gather
-from lhq_toolkit.report.reviews import Reviewed, reviewed
+from lhq_toolkit.report.reviews import reviewed
 from lhq_toolkit.report.samples import Samples, take
 from manifests import atomic
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
+from pipelines.agreement import Agreement
 
 HERE = Path(__file__).parent
 
@@ -32,7 +33,7 @@ class Report:
 
     facts: Facts
     samples: Samples
-    reviewed: Reviewed | None
+    reviewed: Agreement | None
     drawings: dict[str, Drawing]  # by name
 
 

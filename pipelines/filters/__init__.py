@@ -9,11 +9,15 @@ from pydantic import ValidationError
 
 from manifests.errors import MisuseError
 from pipelines.engine.stage import Stage
+from pipelines.filters.duplicates import Duplicates
 from pipelines.filters.invariance import Invariance
+from pipelines.filters.likelihood import Likelihood
 from pipelines.filters.resolution import Resolution
 from pipelines.filters.tags import Tags
 
-STAGES: Mapping[str, type[Stage[Any]]] = {stage.name: stage for stage in (Tags, Resolution, Invariance)}
+STAGES: Mapping[str, type[Stage[Any]]] = {
+    stage.name: stage for stage in (Tags, Resolution, Duplicates, Likelihood, Invariance)
+}
 
 
 def make_stage(name: str, settings: Mapping[str, Any]) -> Stage[Any]:

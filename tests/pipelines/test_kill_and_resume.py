@@ -15,9 +15,21 @@ from comparing import assert_equal_datasets
 from matrices import mostly_long
 from running import kill_after, run_until_killed
 
-FILTER = ("--tags", "--resolution", "--invariance", "--set", "resolution.min_side=90", "--set", "invariance.folds=2")
+STAGES = ("--tags", "--resolution", "--duplicates", "--likelihood", "--invariance")
+SETTINGS = ("resolution.min_side=90", "likelihood.features=small", "invariance.folds=2")
+FILTER = (*STAGES, *(part for one in SETTINGS for part in ("--set", one)))
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
-FILTER_POINTS = ("part.write.inside", "fit.inside", "fit.before_store", "measure.returned", "recipe.before_replace:2")
+IN_DUPLICATES = "measure.returned:8"  # its second batch: five of likelihood and one of invariance come before
+FILTER_POINTS = (
+    "part.write.inside",
+    "fit.inside",  # of likelihood
+    "fit.inside:6",  # of invariance, which is reached after five batches of photos
+    "fit.before_store",
+    "fit.before_store:2",
+    "measure.returned",
+    IN_DUPLICATES,
+    *("recipe.before_replace:2", "recipe.before_replace:3", "recipe.before_replace:4"),
+)
 IN_PROCESS, TWO_WORKERS = ("--workers", "0"), ("--workers", "2")
 
 
@@ -33,7 +45,7 @@ class Unbroken:
 
     def crawl(self, dataset: Path, mode: Sequence[str]) -> list[object]:
         folder = ("--source", "folder", "--path", self.folder, "--metadata", self.folder / "metadata.csv")
-        second_batch = ("--source", "synthetic", "--limit", "3")  # a quick machine fetches the folder in one
+        second_batch = ("--source", "synthetic", "--seed", "3", "--limit", "4", "--copies")  # three scenes twice
         return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
@@ -48,7 +60,9 @@ def unbroken(painted, lhq, tmp_path_factory) -> Unbroken:
     assert lhq(*reference.crawl(reference.crawled, IN_PROCESS)).code == 0
     crawled = time.monotonic()
     shutil.copytree(reference.crawled, reference.filtered)
-    assert lhq(*reference.filter(reference.filtered, IN_PROCESS)).code == 0
+    ran = lhq(*reference.filter(reference.filtered, IN_PROCESS), "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["stages"]["duplicates"]["rejected"] > 0
     return Unbroken(painted, place / "crawled", place / "filtered", crawled - started, time.monotonic() - crawled)
 
 
@@ -68,7 +82,7 @@ def test_crawl_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", mostly_long(FILTER_POINTS, ("fit.before_store", "measure.returned")))
+@pytest.mark.parametrize("point", mostly_long(FILTER_POINTS, ("fit.before_store", IN_DUPLICATES)))
 def test_filter_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tmp_path, point):
     shutil.copytree(unbroken.crawled, tmp_path / "d")
     arguments = unbroken.filter(tmp_path / "d", IN_PROCESS)

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from lhq_toolkit.report.facts import gather
+from lhq_toolkit.report.page import html as html_of
 from lhq_toolkit.report.page import make
 from manifests.dataset import Dataset
+from manifests.reviews import Reviews
 from pipelines.filter import existing
 
 pytestmark = pytest.mark.slow
@@ -89,6 +91,28 @@ def test_the_page_is_whole_by_itself_and_every_picture_has_a_text(lhq, dataset, 
     facts, _ = gather(opened, existing(opened, "curated"), "0")
     assert facts.subset_hash in page
     assert facts.recipe_hash in page
+
+
+def test_the_reviewers_precision_and_recall_are_those_of_their_sample(lhq, dataset, report, tmp_path):
+    assert report.reviewed is None
+    assert "People and filters" not in html_of(report)
+    copy = shutil.copytree(dataset, tmp_path / "d")
+    photos = Dataset.open(copy).photos_table.read(["photo_id"])["photo_id"].to_pylist()
+    with Reviews(copy) as reviews:
+        for at, photo_id in enumerate(photos):
+            reviews.decide(photo_id, "anna", "reject" if at % 3 == 0 else "keep", str(at))
+    opened = Dataset.open(copy)
+    made = make(opened, existing(opened, "curated"), "0")
+    assert made.facts.reviewed == len(photos)
+    assert made.facts.members == sum(at % 3 != 0 for at in range(len(photos)))
+    judged = {one.filter: one for one in made.reviewed.filters}
+    assert set(judged) == {"tags", "resolution", "all filters"}
+    assert judged["all filters"].recall.of == len(photos) - made.facts.members
+    text = html_of(made)
+    share = judged["all filters"].recall
+    assert "People and filters" in text
+    assert f"{share.hits:,} of {share.of:,}" in text
+    assert f"{share.value:.2f}" in text
 
 
 def test_figures_are_written_as_files_on_request(lhq, dataset, tmp_path):

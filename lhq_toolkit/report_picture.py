@@ -1,4 +1,4 @@
-"""`make pictures`: the README's picture of the report, from the samples and painted scenes, by a headless browser."""
+"""Draws the README's picture of the report, docs/report.jpg: `make pictures`. Needs Chromium."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from lhq_toolkit.doctor import BROWSERS
 from manifests import atomic
 from manifests.errors import SetupError
 
 OUT = Path("out/pictures")
 DOCS = Path("docs")
 SCENES = 120
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 DESKTOP, PHONE = (1200, 1560), (390, 1560)  # pixels: width, height
 GAP = 24
 
