@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +37,3 @@ def dataset(lhq, originals, tmp_path_factory) -> Path:
     source = ("--source", "folder", "--path", originals, "--metadata", originals / "meta.csv")
     assert lhq("crawl", place, *source, "--workers", "0").code == 0
     return place
-
-
-@pytest.fixture(scope="session")
-def photographs() -> Path:
-    """The folder of real photographs that lies beside a checkout, or at LHQ_PHOTOGRAPHS; without one the test skips."""
-    beside = Path(__file__).parents[4] / "shared" / "photos"
-    folder = Path(os.environ.get("LHQ_PHOTOGRAPHS", beside))
-    if not (folder / "photos.csv").is_file():
-        pytest.skip(f"no photographs at {folder}: set LHQ_PHOTOGRAPHS to the folder that holds photos.csv")
-    return folder
