@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,15 @@ from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from manifests import atomic
 from manifests.errors import MisuseError
+from models import inference
 
 LARGEST_PANORAMA = 2**28  # pixels: it is held in memory
+
+
+def fastest(snapshot: Snapshot) -> tuple[Snapshot, inference.Choice]:
+    """The snapshot with its generator made ready in the way that is fastest here, and what was tried."""
+    choice = inference.fastest(snapshot.generator, lambda one: one.samples(0, 0, measure.BATCH))
+    return replace(snapshot, generator=choice.generator), choice
 
 
 def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0) -> list[Path]:

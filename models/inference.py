@@ -64,6 +64,12 @@ class Choice:
     seconds: dict[str, float | None]
     reasons: dict[str, str]
 
+    def told(self) -> str:
+        """In one line what was tried and taken."""
+        took = [f"{name} {1e3 * one:.0f} ms" for name, one in self.seconds.items() if one is not None]
+        failed = [f"{name} failed ({reason})" for name, reason in self.reasons.items()]
+        return f"taken: {self.name}; tried: " + ", ".join([*took, *failed])
+
 
 def fastest(generator: Generator, draw: Callable[[Generator], Tensor]) -> Choice:
     """Try float32, bfloat16, and bfloat16 compiled on what is to be drawn; take what is fastest here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,14 @@ def generate(
     truncation: Annotated[
         float, typer.Option("--truncation", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
     ] = 1.0,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="First time float32, bfloat16 and compiled bfloat16 here, and take the fastest: for many frames. "
+            "Pictures differ by a rounding.",
+        ),
+    ] = False,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,
@@ -44,6 +53,9 @@ def generate(
     from benchmarks import runs
 
     snapshot = runs.open_last(run, chosen)
+    if fast:
+        snapshot, choice = pictures.fastest(snapshot)
+        print(choice.told(), file=sys.stderr)
     if frames is not None:
         made = [str(path) for path in pictures.frames(snapshot, out, frames, seed, truncation)]
     else:

@@ -83,6 +83,20 @@ def test_frames_are_written_and_never_over_others(run, lhq, tmp_path):
 
 
 @pytest.mark.slow
+def test_fast_tries_what_works_here_tells_it_and_draws_the_same(run, lhq, tmp_path):
+    assert lhq("generate", run, "-o", tmp_path / "plain.png", "--panorama", 2).code == 0
+    no_compiler = {"CXX": str(tmp_path / "missing")}
+    ran = lhq("generate", run, "-o", tmp_path / "fast.png", "--panorama", 2, "--fast", env=no_compiler)
+    assert ran.code == 0, ran.err
+    assert "taken: " in ran.err
+    assert "bfloat16 " in ran.err
+    assert "compiled failed" in ran.err
+    with Image.open(tmp_path / "plain.png") as one, Image.open(tmp_path / "fast.png") as two:
+        apart = np.asarray(one, dtype=float) - np.asarray(two, dtype=float)
+        assert np.sqrt((apart**2).mean()) < 0.02 * np.asarray(one, dtype=float).std() + 1
+
+
+@pytest.mark.slow
 def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(painted, lhq, tmp_path):
     (tmp_path / "some").mkdir()
     for path in sorted(painted.glob("*.jpg"))[:20]:
