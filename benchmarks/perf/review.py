@@ -228,6 +228,8 @@ def _in_browser(root: Path, options: Options) -> list[Row]:
             page.wait_for_timeout(10)
         rows.append(Row(name, round((time.perf_counter() - began) * 1000), "ms", None, None))
         rows.append(Row("of this, until the grid stands", round(grid * 1000), "ms", None, None))
+        thumbs = "Math.max(...performance.getEntriesByType('resource').map((one) => one.responseEnd))"
+        rows.append(Row("the same by the page's own clock", round(page.evaluate(thumbs)), "ms", None, None))
         frames = "new Promise((done) => { const at = performance.now(); scroller.scrollTop += 20000; "
         frames += "requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - at))); })"
         jumps = [float(page.evaluate(frames)) for _ in range(50)]
