@@ -39,6 +39,7 @@ convergence: setup
 
 pictures: setup
 	@$(BIN)/python -m lhq_toolkit.review_picture
+	@$(BIN)/python -m lhq_toolkit.report_picture
 
 check: setup
 	$(BIN)/ruff format --check .

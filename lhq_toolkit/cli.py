@@ -28,9 +28,11 @@ from lhq_toolkit.commands import (
     manifest,
     models_,
     remove,
+    report,
     review,
     status,
     train,
+    verify,
     weights,
 )
 from manifests.errors import LhqError, MisuseError
@@ -51,7 +53,9 @@ app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
 app.command("review")(review.review)
 app.command("heatmap")(heatmap.heatmap)
+app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
 app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests import schema
@@ -94,6 +97,20 @@ def _settings(recipe: Recipe) -> list[str]:
         for step in recipe.steps
         if any(value is not None for value in step.settings.values())
     ]
+
+
+def exports(root: Path, subset_hash: str, subset: str) -> list[str]:
+    """A line for each export of the subset, the latest last: where it is, and whether the subset has changed since."""
+    path = root / "exports.jsonl"
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # lhq verify tells of a damaged line
+            one = json.loads(line)
+            if one["subset"] == subset:
+                now = "" if one["subset_hash"] == subset_hash else "; the subset has changed since"
+                size, kind = one["resolution"], one["format"]
+                lines.append(f"export {one['out']}: {one['pictures']:,} pictures of {size}x{size} ({kind}){now}")
+    return lines
 
 
 def measured(filtered: Filtered) -> dict[str, Any]:
