@@ -1,9 +1,9 @@
 """The review page with 100,000 photos: how soon it is there, how fast it answers, how much memory the server holds.
 
 `lhq review` runs as a user starts it, on a made-up dataset whose rows are all different and whose files are 200 JPEGs
-of 3 megapixels (with --full: 150 of 12): the program does not know that many photos share one. A plain client asks
-what the page asks for, in its order; with --peer PATH Chromium at PATH loads the page itself. Where there is a baseline
-it is the plain way: reading every row of the list as JSON at once, and Pillow making a thumbnail from the picture
+of 3 megapixels (with --full: 150 of 12): the program does not know that many photos share one. A plain client asks what
+the page asks for, in its order; with --peer PATH Chromium at PATH loads the page itself. Where there is a baseline it
+is the plain way: all photos of the list at once instead of the next 100, and Pillow making a thumbnail from the picture
 decoded in full.
 """
 
