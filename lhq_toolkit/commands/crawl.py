@@ -46,6 +46,9 @@ def crawl(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
+    plant_objects: Annotated[
+        bool, typer.Option("--plant-objects", help="synthetic: put people, animals, vehicles, benches into some scenes.")
+    ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
         bool, typer.Option("--full-tags", help="unsplash: one more request per photo, for all its tags.")
@@ -126,6 +129,7 @@ def crawl(
         metadata=metadata,
         limit=limit,
         seed=seed,
+        plant_objects=plant_objects,
         queries=queries,
         full_tags=full_tags,
         max_side=max_side,

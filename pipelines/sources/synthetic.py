@@ -1,7 +1,8 @@
 """The `synthetic` source: an endless, seeded series of painted landscapes with known plants.
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
-A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`.
+A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `objects` the
+same scenes come under other ids, `synthetic:<seed>+objects/<index>`, and some hold people, animals, vehicles, benches.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from manifests.errors import InputError, MisuseError
 from manifests.records import Photo
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, Found, Listing, Page, Source, Wanted
-from pipelines.sources.painter import LICENSES, Scene, describe, paint
+from pipelines.sources.painter import LICENSES, Scene, describe, paint, paint_planted, plans
 
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-_ID = re.compile(r"synthetic:(0|[1-9][0-9]{0,17})/([0-9]{6}|[1-9][0-9]{6,17})")
+OBJECTS = "objects"  # what follows the seed in the ids of scenes with planted things
+
+_ID = re.compile(rf"synthetic:(0|[1-9][0-9]{{0,17}})(\+{OBJECTS})?/([0-9]{{6}}|[1-9][0-9]{{6,17}})")
 
 
 @dataclass(frozen=True)
@@ -39,29 +42,33 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>`."""
-        seed, index = _parse(wanted.photo_id)
+        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>[+objects]/<index>`."""
+        seed, index, objects = _parse(wanted.photo_id)
+        pixels = paint_planted(seed, index)[0] if objects else paint(seed, index)
         out = io.BytesIO()
-        Image.fromarray(paint(seed, index)).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+        Image.fromarray(pixels).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
         return Fetched(out.getvalue())
 
 
 class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
+    With `objects` things that a landscape should not hold are planted in some: `extra` names them under `objects`,
+    and `painter.paint_planted` says where they can be seen.
     Raises MisuseError for a negative limit or seed.
     """
 
     name = "synthetic"
     lists_anew = True
 
-    def __init__(self, limit: int, seed: int = 0) -> None:
+    def __init__(self, limit: int, seed: int = 0, objects: bool = False) -> None:
         if limit < 0 or seed < 0:
             raise MisuseError(
                 f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
             )
         self.limit = limit
         self.seed = seed
+        self.objects = objects
 
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
         """All scenes in the order of their index, 256 at a time; the query is the scene's kind."""
@@ -71,7 +78,7 @@ class Synthetic(Source):
             page = []
             for index in range(first, min(first + PAGE, self.limit)):
                 scene = describe(self.seed, index)
-                page.append(Found(_photo(scene, seen_at), scene.kind, ranks[scene.kind]))
+                page.append(Found(_photo(scene, seen_at, self.objects), scene.kind, ranks[scene.kind]))
                 ranks[scene.kind] += 1
             yield Page(page)
 
@@ -80,18 +87,19 @@ class Synthetic(Source):
         return Painter()
 
 
-def _parse(photo_id: str) -> tuple[int, int]:
-    """(seed, index) of a photo_id; only the one canonical spelling of a scene is accepted."""
+def _parse(photo_id: str) -> tuple[int, int, bool]:
+    """(seed, index, whether things are planted) of a photo_id; only the one canonical spelling of a scene is accepted."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[2])
+    return int(found[1]), int(found[3]), found[2] is not None
 
 
-def _photo(scene: Scene, seen_at: datetime) -> Photo:
-    source_id = f"{scene.seed}/{scene.index:06d}"
+def _photo(scene: Scene, seen_at: datetime, objects: bool) -> Photo:
+    source_id = f"{scene.seed}{f'+{OBJECTS}' if objects else ''}/{scene.index:06d}"
+    planted = {OBJECTS: [plan.kind for plan in plans(scene)]} if objects else {}
     return Photo(
         photo_id=f"{Synthetic.name}:{source_id}",
         source=Synthetic.name,
@@ -106,5 +114,5 @@ def _photo(scene: Scene, seen_at: datetime) -> Photo:
         license=scene.license,
         license_url=LICENSES[scene.license],
         attribution=f'"{scene.title}" by {scene.author} (an invented painter, LHQ Toolkit), {scene.license}',
-        extra=json.dumps({**scene.plants, "seed": scene.seed, "index": scene.index}, sort_keys=True),
+        extra=json.dumps({**scene.plants, **planted, "seed": scene.seed, "index": scene.index}, sort_keys=True),
     )

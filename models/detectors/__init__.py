@@ -1,0 +1,1 @@
+"""Networks that find things in pictures, behind one interface: `base.Detector`."""
