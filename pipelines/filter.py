@@ -61,6 +61,8 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _asked_for(dataset, request)
     stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
+    for stage in stages.values():
+        stage.weights_hash()  # SetupError before anything is measured, not between
     funnel = Funnel(dataset, columns_read(stages.values()))
     measured: dict[str, Measured] = {}
     for step in in_funnel_order(recipe.steps):

@@ -47,7 +47,8 @@ def crawl(
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
     plant_objects: Annotated[
-        bool, typer.Option("--plant-objects", help="synthetic: put people, animals, vehicles, benches into some scenes.")
+        bool,
+        typer.Option("--plant-objects", help="synthetic: people, animals, vehicles in some scenes."),
     ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[

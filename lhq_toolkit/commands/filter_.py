@@ -16,6 +16,9 @@ def filter_(
     resolution: Annotated[
         bool, typer.Option("--resolution", help="Reject photos with a short side too small.")
     ] = False,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Reject photos with people, animals, vehicles, furniture.")
+    ] = False,
     invariance: Annotated[
         bool, typer.Option("--invariance", help="Reject photos whose halves tell where in the frame they lie.")
     ] = False,
@@ -51,7 +54,7 @@ def filter_(
     from pipelines.engine.pool import open_pool
     from pipelines.filters import STAGES
 
-    named = {"tags": tags, "resolution": resolution, "invariance": invariance}
+    named = {"tags": tags, "resolution": resolution, "objects": objects, "invariance": invariance}
     request = pipeline.Request(
         subset=subset,
         stages=tuple(name for name in STAGES if everything_named or named[name]),

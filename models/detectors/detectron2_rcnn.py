@@ -5,7 +5,6 @@ detectron2 is on no package index: it is built from its source. What is imported
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.detectors import detectron2_is_installed, how_to_install_detectron2
 from models.detectors.base import MASK, Detections, Detector, Frame, Scale, detections, fractions
 from models.weights import WeightsError
 
 CONFIG = "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x"
-COMMIT = "02b5c4e295e990042a714712c21dc79b731e8833"  # the source that the adapter was tried with
-INSTALL = (
-    "python -m pip install --no-build-isolation "
-    f"'detectron2 @ git+https://github.com/facebookresearch/detectron2@{COMMIT}'"
-)
 _BUFFERS = ("pixel_mean", "pixel_std", "cell_anchors")  # made from the configuration, and not in every file
 
 
@@ -67,23 +62,10 @@ class Detectron2RCNN(Detector):
         return pixels.flip(0) if self._is_bgr else pixels
 
 
-def is_installed() -> bool:
-    """Whether the package can be found; it is not imported."""
-    return importlib.util.find_spec("detectron2") is not None
-
-
-def how_to_install() -> str:
-    """What to do where it is missing."""
-    return (
-        f"detectron2 is not installed: build it from its source (a C++ compiler, some minutes) with: {INSTALL} "
-        "(packages called detectron2 on package indexes are not its authors')"
-    )
-
-
 def read_config(name: str) -> Any:
     """A configuration of the zoo, from the files that come with the package. Raises WeightsError."""
-    if not is_installed():
-        raise WeightsError(how_to_install())
+    if not detectron2_is_installed():
+        raise WeightsError(how_to_install_detectron2())
     import detectron2
     from detectron2.config import get_cfg
 

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from manifests.errors import MisuseError
 from pipelines.engine.stage import Stage
 from pipelines.filters.invariance import Invariance
+from pipelines.filters.objects import Objects
 from pipelines.filters.resolution import Resolution
 from pipelines.filters.tags import Tags
 
-STAGES: Mapping[str, type[Stage[Any]]] = {stage.name: stage for stage in (Tags, Resolution, Invariance)}
+STAGES: Mapping[str, type[Stage[Any]]] = {stage.name: stage for stage in (Tags, Resolution, Objects, Invariance)}
 
 
 def make_stage(name: str, settings: Mapping[str, Any]) -> Stage[Any]:

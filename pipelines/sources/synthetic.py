@@ -88,7 +88,7 @@ class Synthetic(Source):
 
 
 def _parse(photo_id: str) -> tuple[int, int, bool]:
-    """(seed, index, whether things are planted) of a photo_id; only the one canonical spelling of a scene is accepted."""
+    """(seed, index, whether things are planted) of a photo_id; only the canonical spelling is accepted."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(

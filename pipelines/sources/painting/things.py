@@ -1,4 +1,4 @@
-"""What a landscape should not hold, drawn in a box of w x h samples: a person, a cow, a bird, a car, a boat, a bench."""
+"""What a landscape should not hold, drawn in a box of w x h samples: person, cow, bird, car, boat, bench."""
 
 from __future__ import annotations
 
