@@ -122,13 +122,14 @@ class Objects(Stage[ObjectsSettings]):
 
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts from `classes`, `scores` and `areas`."""
+        thresholds, nothing = self.thresholds, Threshold(np.inf, np.inf)
         lists = view["classes"].combine_chunks()
         photos = pc.list_parent_indices(lists).to_numpy()
         found = pc.dictionary_encode(pc.list_flatten(lists))
         scores, areas = (pc.list_flatten(view[name].combine_chunks()).to_numpy() for name in ("scores", "areas"))
         names: list[str] = found.dictionary.to_pylist()
         codes = found.indices.to_numpy()
-        least = [self.thresholds.get(name, Threshold(np.inf, np.inf)) for name in names]
+        least = [thresholds.get(name, nothing) for name in names]
         large = areas >= np.array([one.area for one in least])[codes]
         sure = large & (scores >= np.array([one.score for one in least])[codes])
         value = _highest(scores, photos, large, view.num_rows)[0]

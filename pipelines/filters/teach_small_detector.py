@@ -89,9 +89,7 @@ def teach(path: Path, seed: int = SEED, count: int = SCENES, steps: int = STEPS)
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "-o", "--out", type=Path, default=SMALL_FILE, help="default: the file in the checkout"
-    )
+    parser.add_argument("-o", "--out", type=Path, default=SMALL_FILE, help="default: the file in the checkout")
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=SEED)
