@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from benchmarks.leaderboard import Row
+    from pipelines.dry_run import Planned
 
 REASONS_SHOWN = 4
 
@@ -117,6 +118,34 @@ def measured_text(filtered: Filtered) -> str:
             f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})"
         )
     return "\n".join(lines) or "nothing to measure: these stages only decide"
+
+
+def planned(stages: Sequence[Planned]) -> str:
+    """What a dry run found, a line per stage."""
+    lines = [f"{'stage':<12}{'photos':>10}{'to measure':>12}   time"]
+    guess = False
+    for one in stages:
+        photos = f"{'<= ' if guess else ''}{one.photos:,}"
+        lines.append(f"{one.stage:<12}{photos:>10}{one.images:>12,}   {_time(one)}")
+        guess = guess or bool(one.images)
+    return "\n".join([*lines, "nothing was measured, decided or saved"])
+
+
+def _time(one: Planned) -> str:
+    if not one.images:
+        return "decides in seconds"
+    about = "unknown" if one.seconds is None else f"about {duration(one.seconds)}"
+    if one.at_least:
+        return f"a fit, then {about.replace('about', 'at least')} (reading alone was timed)"
+    return about
+
+
+def duration(seconds: float) -> str:
+    """A time in its largest fitting unit."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:,.0f} s"
 
 
 def leaderboard(rows: Sequence[Row]) -> str:

@@ -59,7 +59,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
-    recipe = _asked_for(dataset, request)
+    recipe = _saved_as_asked(dataset, request)
     stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
     for stage in stages.values():
         stage.weights_hash()  # SetupError before anything is measured, not between
@@ -79,7 +79,7 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
 
 def _bring_up_to_date(funnel: Funnel, stage: Stage[Any], request: Request, pool: Pool) -> tuple[Measured, Found | None]:
     """Measure what is missing; where nothing is, the measurements that were found."""
-    refit = request.refit and (stage.name in request.stages or not request.stages)
+    refit = is_refit(request, stage)
     mark = current_fingerprint(funnel.dataset, stage)
     if mark is not None and not (refit or request.everything or request.retry_errors):
         found = funnel.find(stage, mark)
@@ -98,11 +98,20 @@ def _bring_up_to_date(funnel: Funnel, stage: Stage[Any], request: Request, pool:
     return done, None
 
 
-def _asked_for(dataset: Dataset, request: Request) -> Recipe:
+def is_refit(request: Request, stage: Stage[Any]) -> bool:
+    """Whether the stage is to be fitted anew: all fitted stages are, where none is named."""
+    return request.refit and (stage.name in request.stages or not request.stages)
+
+
+def asked_for(dataset: Dataset, request: Request) -> Recipe:
+    """The subset's recipe with the request's changes; nothing is saved."""
+    return changed(recipes.load(dataset.root, request.subset) or _new(dataset, request), request)
+
+
+def _saved_as_asked(dataset: Dataset, request: Request) -> Recipe:
     """The subset's recipe with the request's changes, saved before anything is measured."""
     with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
-        before = recipes.load(dataset.root, request.subset)
-        recipe = changed(before or _new(dataset, request), request)
+        recipe = asked_for(dataset, request)
         recipes.save(dataset.root, recipe)
     return recipe
 

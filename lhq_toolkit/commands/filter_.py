@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
+
+if TYPE_CHECKING:
+    from manifests.dataset import Dataset
+    from pipelines.filter import Request
 
 
 def filter_(
@@ -38,6 +43,9 @@ def filter_(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Measure again the images that met an error.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be measured and about how long it takes.")
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     json_: Json = False,
@@ -65,6 +73,8 @@ def filter_(
         retry_errors=retry_errors,
     )
     opened = Dataset.open(dataset)
+    if dry_run:
+        return _dry_run(opened, request, workers, json_)
     is_new = subset != recipes.DEFAULT and recipes.load(opened.root, subset) is None
     with open_pool(workers, ray_address) as pool:
         filtered = pipeline.run(opened, request, pool)
@@ -75,4 +85,13 @@ def filter_(
             print(f"subset {subset!r} is new" + ("" if request.stages else ", a copy of 'curated'"))
         print(show.funnel(filtered.funnel, subset, filtered.recipe))
         print(show.measured_text(filtered))
+    return 0
+
+
+def _dry_run(dataset: Dataset, request: Request, workers: int | None, json_: bool) -> int:
+    from lhq_toolkit import show
+    from pipelines.dry_run import plan
+
+    planned = plan(dataset, request, workers)
+    print(json.dumps({"stages": [dataclasses.asdict(one) for one in planned]}) if json_ else show.planned(planned))
     return 0

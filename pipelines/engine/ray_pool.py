@@ -19,6 +19,7 @@ from pipelines.engine import threads
 from pipelines.engine.crew import Crew
 from pipelines.engine.feed import Feed
 from pipelines.engine.pool import Batch, Worker, as_feed, first_items
+from pipelines.web import keys
 
 PLACE, SESSION = "/tmp", "lhq-ray-"  # noqa: S108 (where Ray's own folder of a command lies: sockets need a short path)
 ABANDONED_SECONDS = 86_400.0
@@ -81,6 +82,7 @@ class OnRay:
     def _start(self) -> None:
         if self._started:
             return
+        keys.withhold()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray tells of workers that died on standard output, where our summary goes; we tell of them ourselves.

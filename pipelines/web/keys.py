@@ -76,6 +76,12 @@ def take(environ: MutableMapping[str, str] | None = None, folder: Path | None = 
     return Credentials(unsplash, flickr, secret, found[CONTACT] or None)
 
 
+def withhold() -> None:
+    """Take the keys out of the environment, unread: what starts now does not inherit them."""
+    for name in _KEYS:
+        os.environ.pop(name, None)
+
+
 def scrub(data: bytes, secret: Secret) -> bytes:
     """The data without the secret, also where it stands escaped for a URL or a form."""
     plain = secret.reveal()

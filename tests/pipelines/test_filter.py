@@ -191,3 +191,43 @@ def test_the_flat_manifest_follows_a_new_threshold(lhq, dataset, tmp_path):
     lhq("manifest", dataset, "-o", second)
     assert sum(pq.read_table(first)["keep"].to_pylist()) > 0
     assert sum(pq.read_table(second)["keep"].to_pylist()) == 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_tells_what_would_be_measured_and_changes_nothing(lhq, dataset, painted, tmp_path):
+    add(lhq, painted, dataset, tmp_path, range(40, 52))
+    (dataset / "fits" / "invariance").rename(dataset / "fits" / "away")
+    before = contents(dataset)
+    unfitted = lhq("filter", dataset, "--dry-run", *QUICK).json["stages"]
+    assert [(one["stage"], one["fits"]) for one in unfitted] == [
+        ("tags", False),
+        ("resolution", False),
+        ("invariance", True),
+    ]
+    assert unfitted[-1]["at_least"]
+    assert contents(dataset) == before
+
+    (dataset / "fits" / "away").rename(dataset / "fits" / "invariance")
+    before = contents(dataset)
+    told = lhq("filter", dataset, "--dry-run", *QUICK)
+    assert contents(dataset) == before
+    last = told.json["stages"][-1]
+    assert not last["fits"]
+    assert 0 < last["seconds"] < 600
+    assert lhq("filter", dataset, *QUICK).json["measured"]["invariance"]["images"] == last["images"] > 0
+    assert lhq("filter", dataset, "--dry-run", *QUICK).json["stages"][-1]["images"] == 0
+
+
+def test_a_dry_run_of_a_new_subset_or_threshold_saves_no_recipe(lhq, dataset):
+    before = contents(dataset)
+    strict = ("--subset", "strict", "--tags", "--resolution", "--set", "resolution.min_side=120")
+    text = lhq("filter", dataset, *strict, "--dry-run", "--workers", "0").out
+    assert "resolution" in text
+    assert text.strip().endswith("nothing was measured, decided or saved")
+    wrong = lhq("filter", dataset, "--dry-run", "--set", "resolution.min_side=x")
+    assert wrong.code == 2
+    assert "resolution.min_side" in wrong.err
+    assert contents(dataset) == before

@@ -18,6 +18,7 @@ from pipelines.engine import crew
 from pipelines.engine.pool import Batch, InProcess, open_pool
 from pipelines.engine.ray_pool import OnRay
 from pipelines.engine.share import Share
+from pipelines.web import keys
 
 
 @dataclass
@@ -45,6 +46,16 @@ class Squares:
         return Batch(pa.table({"square": [item**2 for item in mine], "pid": [os.getpid()] * len(mine)}), len(mine))
 
 
+class Environment:
+    """Says what it inherited: the values of every variable."""
+
+    def setup(self, share: Share) -> None:
+        pass
+
+    def run(self, items: Sequence[int]) -> Batch:
+        return Batch(pa.table({"value": list(os.environ.values())}), len(items))
+
+
 def run(pool, worker, items, batch=7) -> list[dict]:
     rows: list[dict] = []
     pool.run(worker, items, batch, lambda done: rows.extend(done.rows.to_pylist()))
@@ -67,7 +78,8 @@ def test_no_workers_means_this_process_and_ray_otherwise():
 
 @pytest.fixture(scope="module")
 def ray_pool():
-    with OnRay(2, None) as pool:
+    with pytest.MonkeyPatch.context() as environment, OnRay(2, None) as pool:
+        environment.setenv(keys.FLICKR_KEY, "flickr-key-of-this-test")
         yield pool
 
 
@@ -77,6 +89,13 @@ def test_on_ray_every_item_is_done_once_by_two_processes(ray_pool):
     assert sorted(row["square"] for row in rows) == [item**2 for item in range(100)]
     assert len({row["pid"] for row in rows}) == 2
     assert os.getpid() not in {row["pid"] for row in rows}
+
+
+@pytest.mark.slow
+def test_no_worker_inherits_a_key(ray_pool):
+    values = [row["value"] for row in run(ray_pool, Environment(), [1])]
+    assert os.environ["PATH"] in values
+    assert "flickr-key-of-this-test" not in values
 
 
 @pytest.mark.slow
