@@ -33,7 +33,7 @@ _USERS = {  # of each option; those that all sources heed are not here
     "metadata": ("--metadata", ("folder",)),
     "limit": ("--limit", (*_WEB, "lsun", "synthetic")),
     "seed": ("--seed", ("synthetic",)),
-    "plant_objects": ("--plant-objects", ("synthetic",)),
+    "objects": ("--objects", ("synthetic",)),
     "queries": ("--queries", _APIS),
     "full_tags": ("--full-tags", ("unsplash",)),
     "max_side": ("--max-side", ("unsplash", "unsplash-dataset")),
@@ -57,7 +57,7 @@ class Options:
     metadata: Path | None = None
     limit: int | None = None
     seed: int | None = None
-    plant_objects: bool = False
+    objects: bool = False
     queries: Path | None = None
     full_tags: bool = False
     max_side: int | None = None
@@ -142,7 +142,7 @@ class Maker:
 
         if options.limit is None:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed or 0, options.plant_objects)
+        return Synthetic(options.limit, options.seed or 0, options.objects)
 
     def rate(self, name: str) -> Rate:
         """How often an API may be asked."""

@@ -46,9 +46,9 @@ def crawl(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
-    plant_objects: Annotated[
+    objects: Annotated[
         bool,
-        typer.Option("--plant-objects", help="synthetic: people, animals, vehicles in some scenes."),
+        typer.Option("--objects", help="synthetic: people, animals, vehicles in some scenes."),
     ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
@@ -130,7 +130,7 @@ def crawl(
         metadata=metadata,
         limit=limit,
         seed=seed,
-        plant_objects=plant_objects,
+        objects=objects,
         queries=queries,
         full_tags=full_tags,
         max_side=max_side,

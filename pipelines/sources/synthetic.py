@@ -2,7 +2,7 @@
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
 A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `objects` the
-same scenes come under other ids, `synthetic:<seed>+objects/<index>`, and some hold people, animals, vehicles, benches.
+same scenes come under other ids, `synthetic:<seed>/<index>-objects`, and some hold people, animals, vehicles, benches.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from pipelines.sources.painter import LICENSES, Scene, describe, paint, paint_pl
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-OBJECTS = "objects"  # what follows the seed in the ids of scenes with planted things
+OBJECTS = "objects"  # what ends the ids of scenes with planted things
 
-_ID = re.compile(rf"synthetic:(0|[1-9][0-9]{{0,17}})(\+{OBJECTS})?/([0-9]{{6}}|[1-9][0-9]{{6,17}})")
+_ID = re.compile(rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(-{OBJECTS})?")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>[+objects]/<index>`."""
+        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>[-objects]`."""
         seed, index, objects = _parse(wanted.photo_id)
         pixels = paint_planted(seed, index)[0] if objects else paint(seed, index)
         out = io.BytesIO()
@@ -94,11 +94,11 @@ def _parse(photo_id: str) -> tuple[int, int, bool]:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[3]), found[2] is not None
+    return int(found[1]), int(found[2]), found[3] is not None
 
 
 def _photo(scene: Scene, seen_at: datetime, objects: bool) -> Photo:
-    source_id = f"{scene.seed}{f'+{OBJECTS}' if objects else ''}/{scene.index:06d}"
+    source_id = f"{scene.seed}/{scene.index:06d}{f'-{OBJECTS}' if objects else ''}"
     planted = {OBJECTS: [plan.kind for plan in plans(scene)]} if objects else {}
     return Photo(
         photo_id=f"{Synthetic.name}:{source_id}",

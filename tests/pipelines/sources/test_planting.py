@@ -88,7 +88,7 @@ def test_what_is_planted_clearly_counts_or_clearly_does_not():
 
 def test_shares_are_as_stated_and_the_source_tells_what_it_planted():
     found = [one.photo for page in Synthetic(2000, SEED, objects=True).pages(Unread()) for one in page.found]
-    assert found[7].photo_id == f"synthetic:{SEED}+objects/000007"
+    assert found[7].photo_id == f"synthetic:{SEED}/000007-objects"
     told = [json.loads(photo.extra)["objects"] for photo in found]
     assert told[:50] == [[plan.kind for plan in plans(describe(SEED, index))] for index in range(50)]
     share = np.mean([bool(kinds) for kinds in told])
@@ -99,7 +99,7 @@ def test_shares_are_as_stated_and_the_source_tells_what_it_planted():
 def test_the_fetcher_paints_by_the_id_alone():
     (index,) = first(bool, 1)
     fetcher = Synthetic(1).fetcher()
-    planted = fetcher.fetch(Wanted(f"synthetic:{SEED}+objects/{index:06d}")).data
+    planted = fetcher.fetch(Wanted(f"synthetic:{SEED}/{index:06d}-objects")).data
     plain = fetcher.fetch(Wanted(f"synthetic:{SEED}/{index:06d}")).data
     assert hashlib.sha256(planted).digest() != hashlib.sha256(plain).digest()
     near = np.asarray(Image.open(io.BytesIO(planted)), int) - paint_planted(SEED, index)[0]
@@ -108,7 +108,7 @@ def test_the_fetcher_paints_by_the_id_alone():
 
 def test_the_command_line_plants_on_request_only(lhq, tmp_path):
     said = ("--source", "synthetic", "--limit", 2, "--seed", SEED, "--metadata-only", "--workers", 0)
-    assert lhq("crawl", tmp_path / "d", *said, "--plant-objects").code == 0
-    refused = lhq("crawl", tmp_path / "e", "--source", "folder", "--path", tmp_path, "--plant-objects")
+    assert lhq("crawl", tmp_path / "d", *said, "--objects").code == 0
+    refused = lhq("crawl", tmp_path / "e", "--source", "folder", "--path", tmp_path, "--objects")
     assert refused.code == 2
-    assert "--plant-objects is for --source synthetic" in refused.err
+    assert "--objects is for --source synthetic" in refused.err
