@@ -15,9 +15,17 @@ from comparing import assert_equal_datasets
 from matrices import mostly_long
 from running import kill_after, run_until_killed
 
-FILTER = ("--tags", "--resolution", "--invariance", "--set", "resolution.min_side=90", "--set", "invariance.folds=2")
+FILTER = ("--tags", "--resolution", "--objects", "--invariance")
+SETTINGS = ("resolution.min_side=90", "objects.detector=small", "invariance.folds=2")
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
-FILTER_POINTS = ("part.write.inside", "fit.inside", "fit.before_store", "measure.returned", "recipe.before_replace:2")
+FILTER_POINTS = (
+    "part.write.inside",
+    "fit.inside",
+    "fit.before_store",
+    "measure.returned",  # of objects
+    "measure.returned:5",
+    "recipe.before_replace:2",
+)
 IN_PROCESS, TWO_WORKERS = ("--workers", "0"), ("--workers", "2")
 
 
@@ -33,11 +41,17 @@ class Unbroken:
 
     def crawl(self, dataset: Path, mode: Sequence[str]) -> list[object]:
         folder = ("--source", "folder", "--path", self.folder, "--metadata", self.folder / "metadata.csv")
-        second_batch = ("--source", "synthetic", "--limit", "3")  # a quick machine fetches the folder in one
+        second_batch = (
+            "--source",
+            "synthetic",
+            "--limit",
+            "6",
+            "--objects",
+        )  # a quick machine fetches the folder in one
         return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
-        return ["filter", dataset, *FILTER, *mode]
+        return ["filter", dataset, *FILTER, *(part for one in SETTINGS for part in ("--set", one)), *mode]
 
 
 @pytest.fixture(scope="module")
