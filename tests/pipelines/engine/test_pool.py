@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import SetupError
-from pipelines.engine import crew, ray_pool
+from pipelines.engine import crew
 from pipelines.engine.pool import Batch, InProcess, open_pool
-from pipelines.engine.ray_pool import OnRay
+from pipelines.engine.ray_pool import OnRay, _share_gpus
 from pipelines.engine.share import Share
 from pipelines.web import keys
 
@@ -152,4 +152,4 @@ def test_an_address_where_no_ray_listens_is_told_at_once():
     ],
 )
 def test_graphics_cards_are_shared_by_as_many_workers_as_the_stage_says(wanted, count, there, each, workers):
-    assert ray_pool._share_gpus(wanted, count, there) == (each, workers)
+    assert _share_gpus(wanted, count, there) == (each, workers)
