@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from manifests.errors import SetupError
-from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, measuring
+from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
 from pipelines.filters import objects_thresholds
 from pipelines.filters.objects_thresholds import Threshold
 from pipelines.filters.pretrained import GivenFile, find
@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # deciding needs no network: torch is imported where things a
 
 MIN_SIDE, SMALL_MIN_SIDE = 800, 192  # pixels: what the detectors look at
 BATCH = 8  # frames: on a processor more gain nothing
+
+
+OptionalShare = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(empty_is_none)]
 
 
 def _checked(text: str) -> str:
@@ -49,8 +52,8 @@ class ObjectsSettings(StageSettings):
     weights: GivenFile = None  # instead of the registered file; detectron2 always wants one
     classes: GivenFile = None
     thresholds: Annotated[str, AfterValidator(_checked)] = ""
-    score: float | None = Field(None, ge=0, le=1)
-    area: float | None = Field(None, ge=0, le=1)
+    score: OptionalShare = None
+    area: OptionalShare = None
 
 
 class Objects(Stage[ObjectsSettings]):

@@ -72,6 +72,7 @@ def test_settings_move_every_threshold_or_single_ones():
     kept = lambda **settings: [keep for keep, _, _ in decide(*photos, **settings)]  # noqa: E731
     assert kept() == [False, False]
     assert kept(score=0.8) == [True, False]
+    assert kept(score="") == [False, False], "taken back"
     assert kept(area=0.02) == [True, True]
     assert kept(score=0.0, area=0.0) == [False, False]
     assert kept(thresholds="person 0.9 0.01, boat never") == [True, True]
