@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision import ops
 
-from models.detectors.base import RGB, Floats
-from models.detectors.small import CLASSES, GREY, SPREAD, STRIDE, SmallNetwork, boxes_of
+from models.detectors.base import Floats
+from models.detectors.example import CLASSES, Example
+from models.detectors.small import GREY, SPREAD, STRIDE, SmallNetwork, boxes_of
 
 HEIGHT, WIDTH = 192, 256  # pixels of the cuts it learns from
 BATCH = 16
@@ -22,16 +23,6 @@ WEIGHT_DECAY = 1e-2
 AVERAGE = 0.995  # decay of the weights' moving average
 LEAST_CUT = 0.6  # of a picture's sides
 WHOLE, GONE = 0.75, 0.05  # visible shares of a box: a cut leaves every thing either whole or out
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A picture and what is in it: boxes (left, top, right, bottom) as fractions, `mask` of all things together."""
-
-    pixels: RGB  # [height, width, 3]
-    labels: Sequence[int]  # places in CLASSES
-    boxes: Floats  # [n, 4]
-    mask: RGB  # [height, width, 1]: 255 where a thing is
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ import numpy as np
 
 from manifests import atomic
 from models.detectors import SMALL_FILE
-from models.detectors.small import CLASSES
-from models.detectors.small_training import Example, train
+from models.detectors.example import CLASSES, Example
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
 from pipelines.sources.painter import describe, paint_planted, plans
@@ -75,6 +74,8 @@ def _example(job: tuple[int, int]) -> Example:
 def teach(path: Path, seed: int = SEED, count: int = SCENES, steps: int = STEPS) -> float:
     """Paint, train, and write the weights as half-precision safetensors; returns the seconds it took."""
     import safetensors.torch
+
+    from models.detectors.small_training import train
 
     started = time.monotonic()
     examples = paint_examples(seed, count)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from models.detectors import SMALL_FILE, small
-from models.detectors.small_training import Example, cut, targets, train
+from models.detectors.example import Example
+from models.detectors.small_training import cut, targets, train
 from models.weights import WeightsError, read_tensors
 from pipelines.engine import threads
 from pipelines.filters import objects_thresholds, teach_small_detector

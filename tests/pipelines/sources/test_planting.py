@@ -11,7 +11,7 @@ import pytest
 from listing import Unread
 from PIL import Image
 
-from models.detectors.small import CLASSES
+from models.detectors.example import CLASSES
 from pipelines.filters import objects_thresholds
 from pipelines.sources.base import Wanted
 from pipelines.sources.painter import describe, paint, paint_planted, plans
