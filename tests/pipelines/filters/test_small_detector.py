@@ -98,6 +98,22 @@ def test_what_is_found_does_not_hang_on_what_is_looked_at_beside_it():
             np.testing.assert_allclose(getattr(together, name), getattr(alone, name), rtol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+def test_on_a_graphics_card_it_finds_the_same():
+    here, there = (small.SmallDetector(read_tensors(SMALL_FILE), device) for device in ("cpu", "cuda"))
+    for index in range(8):
+        frame = here.scale.frame(paint_planted(UNSEEN, index)[0])
+        (one,), (other,) = here.detect([frame]), there.detect([frame])
+        sure = [
+            (name, round(float(score), 2))
+            for found in (one, other)
+            for name, score in zip(found.classes, found.scores, strict=True)
+            if score > 0.3
+        ]
+        half = len(sure) // 2
+        assert sure[:half] == [(name, pytest.approx(score, abs=0.02)) for name, score in sure[half:]]
+
+
 def test_boxes_and_areas_are_those_of_the_planted_things():
     """Of things found in the right place: how far boxes and areas are off."""
     detector = small.SmallDetector(read_tensors(SMALL_FILE))
