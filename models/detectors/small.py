@@ -1,8 +1,8 @@
 """A small detector of ours, for trying and testing the stage: it knows the painted things of the synthetic source.
 
-Centres of things as peaks of a map per class, their boxes and masks beside them, all at a quarter of the frame's size
-(after "Objects as Points", Zhou et al. 2019, arXiv:1904.07850). 87,000 parameters, a hundredth of a second a frame on
-one core. On photographs it finds next to nothing. `small_training.py` is how it learns.
+Each cell of a map, a quarter of the frame's size, says which thing it is the middle of, how far that reaches to each
+side, and whether it lies inside of any (after FCOS, Tian et al. 2019, arXiv:1904.01355). On photographs it finds next
+to nothing. `small_training.py` is how it learns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.detectors.base import MASK, Detections, Detector, Frame, Scale, batc
 from models.detectors.example import CLASSES
 from models.weights import WeightsError
 
-SCALE = Scale(192, 384)
+SCALE = Scale(160, 320)
 STRIDE = 4  # pixels of the frame per cell of the maps
 MOST = 40  # things a frame
 LEAST_SCORE = 0.05
@@ -47,18 +47,18 @@ def _light_block(channels: int, wider: int, stride: int = 1) -> nn.Sequential:
 class SmallNetwork(nn.Module):
     """Frames [n, 3, height, width] to maps [n, classes + 5, height / 4, width / 4].
 
-    Channels: logits of a centre of each class, logarithms of the distances (in cells) to left, top, right and bottom,
-    the logit of any thing. Sides must be multiples of 32.
+    Channels: logits of the middle of a thing of each class, logarithms of the distances (in cells) to left, top, right
+    and bottom, the logit of any thing. Sides must be multiples of 32.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_block(3, 16, 2), _block(16, 32, 2), _block(32, 32))  # a quarter
-        self.eighth = nn.Sequential(_block(32, 48, 2), _light_block(48, 48))
+        self.stem = nn.Sequential(_block(3, 16, 2), _block(16, 24, 2), _block(24, 24))  # a quarter
+        self.eighth = nn.Sequential(_block(24, 48, 2), _light_block(48, 48))
         self.sixteenth = nn.Sequential(_light_block(48, 64, 2), _light_block(64, 64))
         self.thirtysecond = nn.Sequential(_light_block(64, 96, 2), _light_block(96, 96))
-        self.from_32, self.from_16, self.from_8 = nn.Conv2d(96, 64, 1), nn.Conv2d(64, 48, 1), nn.Conv2d(48, 32, 1)
-        self.join = _block(32, 32)
+        self.from_32, self.from_16, self.from_8 = nn.Conv2d(96, 64, 1), nn.Conv2d(64, 48, 1), nn.Conv2d(48, 24, 1)
+        self.join = _block(24, 32)
         self.head = _block(32, 32)
         self.out = nn.Conv2d(32, len(CLASSES) + 5, 1)
         nn.init.constant_(self.out.bias[: len(CLASSES)], -4.0)  # type: ignore[index]

@@ -16,12 +16,14 @@ from models.detectors.base import Floats
 from models.detectors.example import CLASSES, Example
 from models.detectors.small import GREY, SPREAD, STRIDE, SmallNetwork, boxes_of
 
-HEIGHT, WIDTH = 192, 256  # pixels of the cuts it learns from
+HEIGHT, WIDTH = 160, 192  # pixels of the cuts it learns from
 BATCH = 16
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-2
 AVERAGE = 0.995  # decay of the weights' moving average
-LEAST_CUT = 0.6  # of a picture's sides
+LEAST_CUT = 0.65  # of a picture's height
+STRETCH = 1.18  # at most, of a cut's width against its height
+CORE = 0.25  # of a box's sides, around its middle: there its class must be told; in the rest of it nothing need be
 WHOLE, GONE = 0.75, 0.05  # visible shares of a box: a cut leaves every thing either whole or out
 
 
@@ -29,9 +31,9 @@ WHOLE, GONE = 0.75, 0.05  # visible shares of a box: a cut leaves every thing ei
 class Targets:
     """What the maps [rows, columns] of one cut should say."""
 
-    heat: Tensor  # [classes, rows, columns] in [0, 1]
-    boxes: Tensor  # [4, rows, columns] in pixels
-    near: Tensor  # [rows, columns]: where the boxes count
+    classes: Tensor  # [classes, rows, columns]: 1 in the core of a thing of the class
+    counts: Tensor  # [rows, columns]: 0 where a class need neither be told nor denied
+    boxes: Tensor  # [4, rows, columns] in pixels, where a class is 1
     mask: Tensor  # [rows, columns] in [0, 1]
 
 
@@ -80,11 +82,11 @@ def _settled(network: SmallNetwork, examples: Sequence[Example], rng: np.random.
 def cut(example: Example, rng: np.random.Generator) -> tuple[Tensor, Targets]:
     """A part of the picture [3, HEIGHT, WIDTH], mirrored by chance, in other colours, and its targets."""
     height, width = example.pixels.shape[:2]
-    window = _window(example.boxes, rng)
+    window = _window(example.boxes, WIDTH / HEIGHT * height / width, rng)
     left, top, right, bottom = (round(side * size) for side, size in zip(window, (width, height) * 2, strict=True))
     both = np.concatenate([example.pixels, example.mask], 2)[top:bottom, left:right]
     part = torch.from_numpy(np.ascontiguousarray(both)).permute(2, 0, 1)[None].float()
-    part = functional.interpolate(part, (HEIGHT, WIDTH), mode="bilinear", antialias=True)[0]
+    part = functional.interpolate(part, (HEIGHT, WIDTH), mode="bilinear")[0]
     pixels, mask = part[:3], part[3] / 255
     shift, size = np.array([window[0], window[1]] * 2), np.array([window[2] - window[0], window[3] - window[1]] * 2)
     boxes = (np.asarray(example.boxes, np.float64).reshape(-1, 4) - shift) / size
@@ -96,16 +98,21 @@ def cut(example: Example, rng: np.random.Generator) -> tuple[Tensor, Targets]:
     return (pixels - GREY) / SPREAD, targets(example.labels, boxes.clip(0, 1), mask)
 
 
-def _window(boxes: Floats, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A random part of the picture as fractions, which cuts no thing in two where that can be had in ten tries."""
+def _window(boxes: Floats, shape: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """A random part of the picture as fractions, about `shape` times as wide as tall (in fractions, too).
+
+    It cuts no thing in two where that can be had in ten tries.
+    """
+    window = (0.0, 0.0, 1.0, 1.0)
     for _ in range(10):
-        wide, tall = rng.uniform(LEAST_CUT, 1, 2).tolist()
+        tall = float(rng.uniform(LEAST_CUT, 1))
+        wide = min(1.0, tall * shape * STRETCH ** float(rng.uniform(-1, 1)))
         left, top = float(rng.uniform(0, 1 - wide)), float(rng.uniform(0, 1 - tall))
         window = (left, top, left + wide, top + tall)
         shares = [_share(box, window) for box in boxes.tolist()]
         if all(share >= WHOLE or share <= GONE for share in shares):
-            return window
-    return 0.0, 0.0, 1.0, 1.0
+            break
+    return window
 
 
 def _share(box: Sequence[float], window: Sequence[float]) -> float:
@@ -118,39 +125,35 @@ def targets(labels: Sequence[int], boxes: np.ndarray, mask: Tensor) -> Targets:
     """Targets from boxes [n, 4] in fractions of the cut and the mask [HEIGHT, WIDTH] of its things."""
     rows, columns = HEIGHT // STRIDE, WIDTH // STRIDE
     y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing="ij")
-    heat, near = torch.zeros(len(CLASSES), rows, columns), torch.zeros(rows, columns)
-    distances = torch.ones(4, rows, columns)
-    for label, (left, top, right, bottom) in zip(labels, boxes.tolist(), strict=True):
-        wide, tall = (right - left) * columns, (bottom - top) * rows  # in cells
-        if wide * tall < 1:
+    classes, counts = torch.zeros(len(CLASSES), rows, columns), torch.ones(rows, columns)
+    sides = torch.zeros(4, rows, columns)
+    for label, box in zip(labels, boxes.tolist(), strict=True):
+        left, top, right, bottom = (side * size for side, size in zip(box, (columns, rows) * 2, strict=True))
+        if (right - left) * (bottom - top) < 1:
             continue
-        middle_x, middle_y = (left + right) / 2 * columns, (top + bottom) / 2 * rows
-        middle_x, middle_y = math.floor(middle_x) + 0.5, math.floor(middle_y) + 0.5
-        hill = torch.exp(-(((x - middle_x) / max(wide / 6, 0.6)) ** 2 + ((y - middle_y) / max(tall / 6, 0.6)) ** 2) / 2)
-        heat[label] = torch.maximum(heat[label], hill)
-        mine = hill > near.clamp(min=0.5)
-        near = torch.where(mine, hill, near)
-        sides = torch.tensor([left * columns, top * rows, right * columns, bottom * rows])
-        distances = torch.where(mine, sides[:, None, None].expand_as(distances), distances)
-    small = functional.avg_pool2d(mask[None, None], STRIDE)[0, 0]
-    return Targets(heat, distances * STRIDE, near, small)
+        counts[(x > left) & (x < right) & (y > top) & (y < bottom)] = 0
+        reach_x, reach_y = max(CORE * (right - left) / 2, 0.51), max(CORE * (bottom - top) / 2, 0.51)
+        core = ((x - (left + right) / 2).abs() <= reach_x) & ((y - (top + bottom) / 2).abs() <= reach_y)
+        classes[:, core] = 0  # a nearer thing hides the farther
+        classes[label, core] = 1
+        sides[:, core] = torch.tensor([left, top, right, bottom])[:, None]
+    counts[classes.sum(0) > 0] = 1
+    return Targets(classes, counts, sides * STRIDE, functional.avg_pool2d(mask[None, None], STRIDE)[0, 0])
 
 
 def loss_of(maps: Tensor, wanted: Sequence[Targets]) -> Tensor:
-    """Focal loss of the centres (Law and Deng 2018, eq. 1), generalised IoU of the boxes, cross-entropy of the mask."""
+    """Focal loss of classes (Lin et al. 2017, eq. 4), generalised IoU of boxes, cross-entropy and Dice of the mask."""
     count = len(CLASSES)
-    heat = torch.stack([one.heat for one in wanted])
-    near = torch.stack([one.near for one in wanted])
-    chance = maps[:, :count].sigmoid().clamp(1e-4, 1 - 1e-4)
-    at = heat == 1
-    centres = torch.where(
-        at, (1 - chance) ** 2 * -chance.log(), (1 - heat) ** 4 * chance**2 * -(1 - chance).log()
-    ).sum() / at.sum().clamp(min=1)
-    picture, row, column = torch.nonzero(near, as_tuple=True)
+    classes, counts = torch.stack([one.classes for one in wanted]), torch.stack([one.counts for one in wanted])
+    inside = torch.stack([one.mask for one in wanted])
+    said = ops.sigmoid_focal_loss(maps[:, :count], classes, alpha=0.5, gamma=1.5)
+    told = (said * counts[:, None]).sum() / classes.sum().clamp(min=1)
+    picture, row, column = torch.nonzero(classes.sum(1), as_tuple=True)
     boxes = boxes_of(maps[picture, count : count + 4, row, column], row, column)
     true = torch.stack([one.boxes for one in wanted])[picture, :, row, column]
-    weight = near[picture, row, column]
-    overlap = (ops.generalized_box_iou_loss(boxes, true) * weight).sum() / weight.sum().clamp(min=1)
-    mask: Tensor = functional.binary_cross_entropy_with_logits(maps[:, -1], torch.stack([one.mask for one in wanted]))
-    loss: Tensor = centres + 1.5 * overlap + 3 * mask
+    overlap = ops.generalized_box_iou_loss(boxes, true, reduction="mean") if len(picture) else maps.sum() * 0
+    crossed = functional.binary_cross_entropy_with_logits(maps[:, -1], inside)
+    sure = maps[:, -1].sigmoid()
+    dice = 1 - (2 * (sure * inside).sum() + 1) / (sure.sum() + inside.sum() + 1)
+    loss: Tensor = 4 * told + overlap + 2 * crossed + dice
     return loss

@@ -26,7 +26,7 @@ from pipelines.filters.pretrained import GivenFile, find
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where things are looked for
     from models.detectors.base import Detector, Frame
 
-MIN_SIDE, SMALL_MIN_SIDE = 800, 192  # pixels: what the detectors look at
+MIN_SIDE, SMALL_MIN_SIDE = 800, 160  # pixels: what the detectors look at
 BATCH = 8  # frames: on a processor more gain nothing
 
 

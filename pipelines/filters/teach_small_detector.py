@@ -23,8 +23,8 @@ from pipelines.sources.painter import describe, paint_planted, plans
 
 SEED = 20_210_414  # of the scenes and of the training; tests look at others
 SCENES = 1_100
-STEPS = 700
-SIDE = 240  # pixels: the short side of what is learned from
+STEPS = 1_000
+SIDE = 184  # pixels: the short side of what is learned from
 
 
 def example(seed: int, index: int) -> Example:
