@@ -22,7 +22,7 @@ SCALE = Scale(160, 320)
 STRIDE = 4  # pixels of the frame per cell of the maps
 MOST = 40  # things a frame
 LEAST_SCORE = 0.05
-NMS = 0.5  # overlap (intersection over union) from which the weaker of two boxes of a class goes
+NMS = 0.5  # overlap (intersection over union) from which the weaker of two boxes goes
 GREY, SPREAD = 127.5, 60.0  # mean and deviation of pixels, for all colours
 
 
@@ -45,10 +45,10 @@ def _light_block(channels: int, wider: int, stride: int = 1) -> nn.Sequential:
 
 
 class SmallNetwork(nn.Module):
-    """Frames [n, 3, height, width] to maps [n, classes + 5, height / 4, width / 4].
+    """Frames [n, 3, height, width] to maps [n, classes + 6, height / 4, width / 4].
 
-    Channels: logits of the middle of a thing of each class, logarithms of the distances (in cells) to left, top, right
-    and bottom, the logit of any thing. Sides must be multiples of 32.
+    Channels: logits of which class it is, the logit of the middle of any thing, logarithms of the distances (in cells)
+    to left, top, right and bottom, the logit of the inside of any thing. Sides must be multiples of 32.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class SmallNetwork(nn.Module):
         self.from_32, self.from_16, self.from_8 = nn.Conv2d(96, 64, 1), nn.Conv2d(64, 48, 1), nn.Conv2d(48, 24, 1)
         self.join = _block(24, 32)
         self.head = _block(32, 32)
-        self.out = nn.Conv2d(32, len(CLASSES) + 5, 1)
-        nn.init.constant_(self.out.bias[: len(CLASSES)], -4.0)  # type: ignore[index]
+        self.out = nn.Conv2d(32, len(CLASSES) + 6, 1)
+        nn.init.constant_(self.out.bias[len(CLASSES)], -4.0)  # type: ignore[index]
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -102,17 +102,17 @@ class SmallDetector(Detector):
 
 
 def _found(maps: Tensor, frame: Frame) -> Detections:
-    """The things of one frame from its maps [classes + 5, rows, columns]."""
+    """The things of one frame from its maps [classes + 6, rows, columns]; the score is that of being any thing."""
     count = len(CLASSES)
-    heat = maps[:count].sigmoid()
-    peaks = heat * (functional.max_pool2d(heat, 3, 1, 1) == heat)
+    middle = maps[count].sigmoid()
+    peaks = middle * (functional.max_pool2d(middle[None], 3, 1, 1)[0] == middle)
     scores, at = peaks.flatten().topk(MOST)
     at = at[scores > LEAST_SCORE]
-    rows, columns = heat.shape[1:]
-    labels, row, column = at // (rows * columns), at // columns % rows, at % columns
-    boxes = boxes_of(maps[count : count + 4, row, column].T, row, column)
+    row, column = at // middle.shape[1], at % middle.shape[1]
+    labels = maps[:count, row, column].argmax(0)
+    boxes = boxes_of(maps[count + 1 : count + 5, row, column].T, row, column)
     boxes = ops.clip_boxes_to_image(boxes, (frame.pixels.shape[0], frame.pixels.shape[1]))
-    kept = ops.batched_nms(boxes, scores[: len(at)], labels, NMS)
+    kept = ops.nms(boxes, scores[: len(at)], NMS)
     boxes, scores, labels = boxes[kept], scores[: len(at)][kept], labels[kept]
     inside = maps[None, -1:].sigmoid()
     masks = ops.roi_align(inside, [boxes], MASK, spatial_scale=1 / STRIDE, sampling_ratio=1, aligned=True)[:, 0]

@@ -142,18 +142,18 @@ def targets(labels: Sequence[int], boxes: np.ndarray, mask: Tensor) -> Targets:
 
 
 def loss_of(maps: Tensor, wanted: Sequence[Targets]) -> Tensor:
-    """Focal loss of classes (Lin et al. 2017, eq. 4), generalised IoU of boxes, cross-entropy and Dice of the mask."""
+    """Cross-entropy of middles, classes and insides, generalised IoU of boxes; each over the number of its cells."""
     count = len(CLASSES)
     classes, counts = torch.stack([one.classes for one in wanted]), torch.stack([one.counts for one in wanted])
-    inside = torch.stack([one.mask for one in wanted])
-    said = ops.sigmoid_focal_loss(maps[:, :count], classes, alpha=0.5, gamma=1.5)
-    told = (said * counts[:, None]).sum() / classes.sum().clamp(min=1)
-    picture, row, column = torch.nonzero(classes.sum(1), as_tuple=True)
-    boxes = boxes_of(maps[picture, count : count + 4, row, column], row, column)
+    inside, middle = torch.stack([one.mask for one in wanted]), classes.sum(1)
+    entropy = functional.binary_cross_entropy_with_logits
+    middles = (entropy(maps[:, count], middle, reduction="none") * counts).sum() / middle.sum().clamp(min=1)
+    insides = entropy(maps[:, -1], inside, reduction="sum") / inside.sum().clamp(min=1)
+    picture, row, column = torch.nonzero(middle, as_tuple=True)
+    if not len(picture):
+        return middles + 0.5 * insides
+    kinds = functional.cross_entropy(maps[picture, :count, row, column], classes.argmax(1)[picture, row, column])
+    boxes = boxes_of(maps[picture, count + 1 : count + 5, row, column], row, column)
     true = torch.stack([one.boxes for one in wanted])[picture, :, row, column]
-    overlap = ops.generalized_box_iou_loss(boxes, true, reduction="mean") if len(picture) else maps.sum() * 0
-    crossed = functional.binary_cross_entropy_with_logits(maps[:, -1], inside)
-    sure = maps[:, -1].sigmoid()
-    dice = 1 - (2 * (sure * inside).sum() + 1) / (sure.sum() + inside.sum() + 1)
-    loss: Tensor = 4 * told + overlap + 2 * crossed + dice
-    return loss
+    overlap: Tensor = ops.generalized_box_iou_loss(boxes, true, reduction="mean")
+    return middles + 0.5 * insides + 0.5 * kinds + overlap
