@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from manifests import atomic
 from manifests.errors import InputError
 from pipelines.engine.measure import read_image
-from pipelines.funnel import REJECTED, Funnel
+from pipelines.funnel import REJECTED, Funnel, Outcome
 
 THUMB = (168, 112)  # width, height
 GAP = 10
@@ -56,14 +56,18 @@ def _sections(funnel: Funnel, most: int) -> list[_Section]:
     for outcome in funnel.outcomes:
         rejected = np.flatnonzero(outcome.state == REJECTED)
         some = _spread(rejected, most)
-        captions = [
-            f"{_number(outcome.value[row])} · {_name(ids[row])}"
-            if outcome.stage != "tags"
-            else str(outcome.reason[row])
-            for row in some
-        ]
+        captions = [_caption(outcome, row, ids[row]) for row in some]
         sections.append(_Section(f"rejected by {outcome.stage}", some, captions, len(rejected)))
     return sections
+
+
+def _caption(outcome: Outcome, row: int, photo_id: str) -> str:
+    """What the stage said of a photo, as short as it goes."""
+    if outcome.stage == "tags":
+        return str(outcome.reason[row])
+    if outcome.about[row] is not None:
+        return f"{_name(photo_id)} is {_name(outcome.about[row])}"
+    return f"{_number(outcome.value[row])} · {_name(photo_id)}"
 
 
 def _number(value: float) -> str:

@@ -34,6 +34,7 @@ _USERS = {  # of each option; those that all sources heed are not here
     "limit": ("--limit", (*_WEB, "lsun", "synthetic")),
     "seed": ("--seed", ("synthetic",)),
     "objects": ("--objects", ("synthetic",)),
+    "copies": ("--copies", ("synthetic",)),
     "queries": ("--queries", _APIS),
     "full_tags": ("--full-tags", ("unsplash",)),
     "max_side": ("--max-side", ("unsplash", "unsplash-dataset")),
@@ -58,6 +59,7 @@ class Options:
     limit: int | None = None
     seed: int | None = None
     objects: bool = False
+    copies: bool = False
     queries: Path | None = None
     full_tags: bool = False
     max_side: int | None = None
@@ -142,7 +144,7 @@ class Maker:
 
         if options.limit is None:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed or 0, options.objects)
+        return Synthetic(options.limit, options.seed or 0, copies=options.copies, objects=options.objects)
 
     def rate(self, name: str) -> Rate:
         """How often an API may be asked."""

@@ -129,6 +129,21 @@ def attribution(title: str | None, author: str | None, license: License, page_ur
     return credit + (f", {_one_line(page_url)}" if page_url else "")
 
 
+def demands(spdx: str) -> int:
+    """How much a licence asks of who uses a photo: 0 nothing; 1 a credit, or terms of its own; 2 the same licence again
+    or no changes; 3 no commercial use; 4 it is not known."""
+    name = spdx.upper()
+    if spdx in (CC0.spdx, PDM.spdx, US_GOV.spdx):
+        return 0
+    if spdx == UNKNOWN.spdx:
+        return 4
+    if "-NC" in name:
+        return 3
+    if any(part in name for part in ("-SA", "-ND", "GPL", "GFDL", "LAL")):
+        return 2
+    return 1
+
+
 def _words(lowered: str) -> str:
     """Letters, digits, points and plus signs; everything else becomes one space."""
     return re.sub(r"[^a-z0-9.+]+", " ", lowered.replace("licence", "license")).strip()

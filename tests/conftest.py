@@ -69,3 +69,13 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 [f"{index:03d}.jpg", scene.title, ";".join(scene.tags), scene.author, scene.license, subject]
             )
     return folder
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of real photographs that lies beside a checkout, or at LHQ_PHOTOGRAPHS; without one the test skips."""
+    beside = Path(__file__).parents[2] / "shared" / "photos"
+    folder = Path(os.environ.get("LHQ_PHOTOGRAPHS", beside))
+    if not (folder / "photos.csv").is_file():
+        pytest.skip(f"no photographs at {folder}: set LHQ_PHOTOGRAPHS to the folder that holds photos.csv")
+    return folder

@@ -47,8 +47,10 @@ def crawl(
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
     objects: Annotated[
-        bool,
-        typer.Option("--objects", help="synthetic: people, animals, vehicles in some scenes."),
+        bool, typer.Option("--objects", help="synthetic: people, animals, vehicles in some scenes.")
+    ] = False,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="synthetic: some scenes once more, resized, cropped, mirrored, brighter...")
     ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
@@ -131,6 +133,7 @@ def crawl(
         limit=limit,
         seed=seed,
         objects=objects,
+        copies=copies,
         queries=queries,
         full_tags=full_tags,
         max_side=max_side,

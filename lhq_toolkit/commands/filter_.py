@@ -21,6 +21,9 @@ def filter_(
     resolution: Annotated[
         bool, typer.Option("--resolution", help="Reject photos with a short side too small.")
     ] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Of photos that show the same picture keep one.")
+    ] = False,
     objects: Annotated[
         bool, typer.Option("--objects", help="Reject photos with people, animals, vehicles, furniture.")
     ] = False,
@@ -62,7 +65,13 @@ def filter_(
     from pipelines.engine.pool import open_pool
     from pipelines.filters import STAGES
 
-    named = {"tags": tags, "resolution": resolution, "objects": objects, "invariance": invariance}
+    named = {
+        "tags": tags,
+        "resolution": resolution,
+        "duplicates": duplicates,
+        "objects": objects,
+        "invariance": invariance,
+    }
     request = pipeline.Request(
         subset=subset,
         stages=tuple(name for name in STAGES if everything_named or named[name]),

@@ -1,8 +1,9 @@
 """The `synthetic` source: an endless, seeded series of painted landscapes with known plants.
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
-A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `objects` the
-same scenes come under other ids, `synthetic:<seed>/<index>-objects`, and some hold people, animals, vehicles, benches.
+A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `copies` some
+scenes come twice, the second time changed: `extra` names the change (`copy`) and the photo (`copy_of`). With `objects`
+the scenes come under other ids, `synthetic:<seed>/<index>-objects`, and some hold people, animals, vehicles, benches.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from PIL import Image
+import numpy as np
+import numpy.typing as npt
 
 from manifests.errors import InputError, MisuseError
 from manifests.records import Photo
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, Found, Listing, Page, Source, Wanted
 from pipelines.sources.painter import LICENSES, Scene, describe, paint, paint_planted, plans
+from pipelines.sources.painting import copies
+from pipelines.sources.painting.scene import MIN_SIDE
 
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-OBJECTS = "objects"  # what ends the ids of scenes with planted things
+OBJECTS = "objects"  # in the ids of scenes with planted things
 
-_ID = re.compile(rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(-{OBJECTS})?")
+_ID = re.compile(
+    rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(-{OBJECTS})?(?:-({'|'.join(copies.KINDS)}))?"
+)
 
 
 @dataclass(frozen=True)
@@ -42,44 +48,49 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of one scene. Raises InputError for an id that is not `synthetic:<seed>/<index>[-objects]`."""
-        seed, index, objects = _parse(wanted.photo_id)
-        pixels = paint_planted(seed, index)[0] if objects else paint(seed, index)
-        out = io.BytesIO()
-        Image.fromarray(pixels).save(out, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
-        return Fetched(out.getvalue())
+        """JPEG bytes of a scene (`synthetic:<seed>/<index>[-objects]`), or of its copy (`...-<kind>`).
+
+        Raises InputError for another id.
+        """
+        seed, index, objects, copy = _parse(wanted.photo_id)
+        return Fetched(encoded(paint_planted(seed, index)[0] if objects else paint(seed, index), copy))
 
 
 class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
-    With `objects` things that a landscape should not hold are planted in some: `extra` names them under `objects`,
-    and `painter.paint_planted` says where they can be seen.
+    With `copies` some of them are followed by a near-duplicate. With `objects` things that a landscape should not hold
+    are planted in some: `extra` names them under `objects`, and `painter.paint_planted` says where they can be seen.
     Raises MisuseError for a negative limit or seed.
     """
 
     name = "synthetic"
     lists_anew = True
 
-    def __init__(self, limit: int, seed: int = 0, objects: bool = False) -> None:
+    def __init__(self, limit: int, seed: int = 0, copies: bool = False, objects: bool = False) -> None:
         if limit < 0 or seed < 0:
             raise MisuseError(
                 f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
             )
         self.limit = limit
         self.seed = seed
+        self.copies = copies
         self.objects = objects
 
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
-        """All scenes in the order of their index, 256 at a time; the query is the scene's kind."""
+        """All scenes in the order of their index, 256 at a time, copies behind them; the query is the scene's kind."""
         seen_at = datetime.now(UTC)
         ranks: Counter[str] = Counter()
         for first in range(0, self.limit, PAGE):
             page = []
             for index in range(first, min(first + PAGE, self.limit)):
                 scene = describe(self.seed, index)
-                page.append(Found(_photo(scene, seen_at, self.objects), scene.kind, ranks[scene.kind]))
-                ranks[scene.kind] += 1
+                photos = [_photo(scene, seen_at, self.objects)]
+                if self.copies and (kind := copies.copy_of(self.seed, index)) is not None:
+                    photos.append(_copy(scene, photos[0], kind))
+                for photo in photos:
+                    page.append(Found(photo, scene.kind, ranks[scene.kind]))
+                    ranks[scene.kind] += 1
             yield Page(page)
 
     def fetcher(self) -> Painter:
@@ -87,14 +98,22 @@ class Synthetic(Source):
         return Painter()
 
 
-def _parse(photo_id: str) -> tuple[int, int, bool]:
-    """(seed, index, whether things are planted) of a photo_id; only the canonical spelling is accepted."""
+def encoded(pixels: npt.NDArray[np.uint8], copy: str | None) -> bytes:
+    """JPEG bytes of a scene's pixels [height, width, 3], or of their copy of the kind `copy`."""
+    quality = copies.LOW_QUALITY if copy == "quality" else JPEG_QUALITY
+    out = io.BytesIO()
+    copies.copied(pixels, copy or "same").save(out, "JPEG", quality=quality, subsampling="4:2:0")
+    return out.getvalue()
+
+
+def _parse(photo_id: str) -> tuple[int, int, bool, str | None]:
+    """(seed, index, whether things are planted, kind of copy) of a photo_id in its canonical spelling."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[2]), found[3] is not None
+    return int(found[1]), int(found[2]), found[3] is not None, found[4]
 
 
 def _photo(scene: Scene, seen_at: datetime, objects: bool) -> Photo:
@@ -115,4 +134,18 @@ def _photo(scene: Scene, seen_at: datetime, objects: bool) -> Photo:
         license_url=LICENSES[scene.license],
         attribution=f'"{scene.title}" by {scene.author} (an invented painter, LHQ Toolkit), {scene.license}',
         extra=json.dumps({**scene.plants, **planted, "seed": scene.seed, "index": scene.index}, sort_keys=True),
+    )
+
+
+def _copy(scene: Scene, photo: Photo, kind: str) -> Photo:
+    """The row of a scene's near-duplicate."""
+    width, height = copies.size_of(kind, scene.width, scene.height)
+    truth = {"copy": kind, "copy_of": photo.photo_id, "too_small": min(width, height) < MIN_SIDE}
+    return replace(
+        photo,
+        photo_id=f"{photo.photo_id}-{kind}",
+        source_id=f"{photo.source_id}-{kind}",
+        width=width,
+        height=height,
+        extra=json.dumps({**json.loads(photo.extra), **truth}, sort_keys=True),
     )

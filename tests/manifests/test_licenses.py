@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.licenses import canonicalize_license_expression
 
-from manifests.licenses import _CC_PORTS, CC0, PDM, UNKNOWN, UNSPLASH, US_GOV, License, attribution, normalise
+from manifests.licenses import _CC_PORTS, CC0, PDM, UNKNOWN, UNSPLASH, US_GOV, License, attribution, demands, normalise
 
 CC_CODES = ("BY", "BY-NC", "BY-NC-ND", "BY-NC-SA", "BY-ND", "BY-SA")
 CC_IDS = [f"CC-{code}-{version}" for code in CC_CODES for version in ("1.0", "2.0", "2.5", "3.0", "4.0")]
@@ -154,3 +154,14 @@ def test_attribution_of_a_hostile_title_is_one_line_in_one_direction() -> None:
 @given(st.text(), st.text(), st.text())
 def test_attribution_is_always_one_line(title: str, author: str, page_url: str) -> None:
     assert len(attribution(title, author, CC0, page_url).splitlines()) == 1
+
+
+def test_what_a_licence_asks_for_puts_them_in_order() -> None:
+    asked = [
+        *("CC0-1.0", "LicenseRef-PDM", "LicenseRef-US-Gov"),
+        *("CC-BY-4.0", "LicenseRef-Unsplash", "MIT", "CC-BY-3.0-AT"),
+        *("CC-BY-SA-4.0", "CC-BY-ND-2.0", "GPL-2.0-or-later", "LAL-1.3", "GFDL-1.2-only"),
+        *("CC-BY-NC-2.0", "CC-BY-NC-SA-3.0-DE", "CC-BY-NC-ND-4.0"),
+        "LicenseRef-unknown",
+    ]
+    assert [demands(spdx) for spdx in asked] == [0] * 3 + [1] * 4 + [2] * 5 + [3] * 3 + [4]

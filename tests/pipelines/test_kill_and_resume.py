@@ -15,16 +15,13 @@ from comparing import assert_equal_datasets
 from matrices import mostly_long
 from running import kill_after, run_until_killed
 
-FILTER = ("--tags", "--resolution", "--objects", "--invariance")
+FILTER = ("--tags", "--resolution", "--duplicates", "--objects", "--invariance")
 SETTINGS = ("resolution.min_side=90", "objects.detector=small", "invariance.folds=2")
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
+IN_DUPLICATES = "measure.returned:9"  # objects takes seven batches, invariance one, before it
 FILTER_POINTS = (
-    "part.write.inside",
-    "fit.inside",
-    "fit.before_store",
-    "measure.returned",  # of objects
-    "measure.returned:5",
-    "recipe.before_replace:2",
+    *("part.write.inside", "fit.inside", "fit.before_store", "measure.returned", "measure.returned:5", IN_DUPLICATES),
+    *("recipe.before_replace:2", "recipe.before_replace:3"),
 )
 IN_PROCESS, TWO_WORKERS = ("--workers", "0"), ("--workers", "2")
 
@@ -44,10 +41,13 @@ class Unbroken:
         second_batch = (
             "--source",
             "synthetic",
+            "--seed",
+            "3",
             "--limit",
-            "6",
+            "4",
+            "--copies",
             "--objects",
-        )  # a quick machine fetches the folder in one
+        )  # three scenes twice
         return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
@@ -62,7 +62,9 @@ def unbroken(painted, lhq, tmp_path_factory) -> Unbroken:
     assert lhq(*reference.crawl(reference.crawled, IN_PROCESS)).code == 0
     crawled = time.monotonic()
     shutil.copytree(reference.crawled, reference.filtered)
-    assert lhq(*reference.filter(reference.filtered, IN_PROCESS)).code == 0
+    ran = lhq(*reference.filter(reference.filtered, IN_PROCESS), "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["stages"]["duplicates"]["rejected"] > 0
     return Unbroken(painted, place / "crawled", place / "filtered", crawled - started, time.monotonic() - crawled)
 
 
@@ -82,7 +84,7 @@ def test_crawl_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", mostly_long(FILTER_POINTS, ("fit.before_store", "measure.returned")))
+@pytest.mark.parametrize("point", mostly_long(FILTER_POINTS, ("fit.before_store", IN_DUPLICATES)))
 def test_filter_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, tmp_path, point):
     shutil.copytree(unbroken.crawled, tmp_path / "d")
     arguments = unbroken.filter(tmp_path / "d", IN_PROCESS)

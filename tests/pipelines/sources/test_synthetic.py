@@ -8,8 +8,10 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from PIL import Image
 from manifests.errors import InputError, MisuseError
 from pipelines.sources.base import Found, Source, Wanted
 from pipelines.sources.painter import CENTRED_SHARE, describe, paint
+from pipelines.sources.painting.copies import BRIGHTER, COPIED_SHARE, KINDS, size_of
 from pipelines.sources.painting.scene import BLACKLISTED, MIN_SIDE, SUBJECTS, TOO_SMALL_SHARE, normalise
 from pipelines.sources.synthetic import PAGE, Synthetic
 
@@ -96,6 +99,10 @@ def test_the_fetcher_survives_pickling_and_gives_a_jpeg_of_the_promised_size() -
         "synthetic:0/000005\n",
         "synthetic:0/\u0660\u0660\u0660\u0660\u0660\u0665",
         "synthetic:0/" + "9" * 5000,
+        "synthetic:0/000005-",
+        "synthetic:0/000005-smaller",
+        "synthetic:0/000005-half\n",
+        "synthetic:0/000005-half-half",
     ],
 )
 def test_a_malformed_id_is_an_input_error(photo_id: str) -> None:
@@ -164,6 +171,50 @@ def test_plants_are_what_rows_and_shares_say() -> None:
     assert listed / count == pytest.approx(0.06, abs=0.018)
     assert untagged / count == pytest.approx(0.05, abs=0.016)
     assert upright / count == pytest.approx(1 / 12, abs=0.02)
+
+
+def with_copies(limit: int) -> list[Found]:
+    return [one for page in Synthetic(limit, SEED, copies=True).pages(Unread()) for one in page.found]
+
+
+def test_copies_are_added_and_change_nothing_else() -> None:
+    plain, more = found(400), with_copies(400)
+    timeless = [replace(one.photo, seen_at=plain[0].photo.seen_at) for one in more]
+    assert [photo for photo in timeless if "copy" not in json.loads(photo.extra)] == [one.photo for one in plain]
+    for query in {one.query for one in more}:
+        ranks = [one.rank for one in more if one.query == query]
+        assert ranks == list(range(len(ranks)))
+    kinds = []
+    for before, photo in pairwise(timeless):
+        extra = json.loads(photo.extra)
+        if "copy" in extra:
+            kinds.append(extra["copy"])
+            assert (extra["copy_of"], photo.photo_id) == (before.photo_id, f"{before.photo_id}-{extra['copy']}")
+            assert photo.source_id == photo.photo_id.partition(":")[2]
+            assert (photo.tags, photo.license, photo.author) == (before.tags, before.license, before.author)
+            assert photo.width is not None
+            assert photo.height is not None
+            assert extra["too_small"] == (min(photo.width, photo.height) < MIN_SIDE)
+    assert set(kinds) == set(KINDS)
+    assert len(kinds) / len(plain) == pytest.approx(COPIED_SHARE, abs=0.09)  # four standard deviations
+
+
+def test_a_copy_is_the_picture_changed_as_its_kind_says() -> None:
+    painter, scene = Synthetic(1).fetcher(), describe(SEED, 2)
+    data = {kind: painter.fetch(Wanted(f"synthetic:{SEED}/000002-{kind}")).data for kind in KINDS}
+    whole = painter.fetch(Wanted(f"synthetic:{SEED}/000002")).data
+    pixels = {kind: np.asarray(Image.open(io.BytesIO(one)).convert("L"), float) for kind, one in data.items()}
+    plain = np.asarray(Image.open(io.BytesIO(whole)).convert("L"), float)
+    assert data["same"] == whole
+    assert len(data["quality"]) < len(whole) / 2
+    for kind, one in pixels.items():
+        assert one.shape == size_of(kind, scene.width, scene.height)[::-1]
+    assert np.abs(pixels["mirror"][:, ::-1] - plain).mean() < 3
+    assert np.abs(pixels["half"] - np.asarray(Image.fromarray(plain).resize(pixels["half"].shape[::-1]))).mean() < 4
+    top, left = (round(0.02 * side) for side in plain.shape)
+    assert np.abs(pixels["crop"] - plain[top:-top, left:-left]).mean() < 4
+    dark = plain < 180
+    assert np.median(pixels["bright"][dark] / np.maximum(plain[dark], 1)) == pytest.approx(BRIGHTER, abs=0.03)
 
 
 @pytest.mark.slow
