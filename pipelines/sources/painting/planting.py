@@ -1,6 +1,6 @@
 """Planted things: which a scene holds, where they stand, and what of them can be seen afterwards.
 
-A third of the scenes hold things that count, some hold distant birds only, which may stay.
+Two in five scenes hold things that count, some hold distant birds only, which may stay.
 """
 
 from __future__ import annotations
