@@ -117,8 +117,13 @@ def areas(masks: Tensor, boxes: Tensor) -> Tensor:
 
 
 def detections(names: Sequence[str], labels: Tensor, scores: Tensor, boxes: Tensor, masks: Tensor) -> Detections:
-    """The value of one picture from a network's tensors: `labels` are places in `names`, boxes are fractions."""
+    """The value of one picture from a network's tensors: `labels` are places in `names`, boxes are fractions.
+
+    What lies wholly outside the picture, or has no extent, is left out.
+    """
     boxes = boxes.clamp(0, 1)
+    there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    labels, scores, boxes, masks = labels[there], scores[there], boxes[there], masks[there]
     share = areas(masks, boxes)
     classes = [names[label] for label in labels.tolist()]
     places = boxes.tolist()

@@ -74,11 +74,10 @@ def test_a_batch_is_normalised_and_then_padded_by_zeros():
     assert torch.all(out[:, :, :, 70:] == 0)
 
 
-def test_things_are_told_by_class_and_from_left_to_right():
-    boxes = torch.tensor([[0.5, 0, 0.6, 1], [0.1, 0, 0.2, 1], [0.3, -0.1, 1.1, 1]])
-    found = detections(
-        ("cow", "car"), torch.tensor([1, 0, 1]), torch.tensor([0.9, 0.8, 0.7]), boxes, torch.ones(3, MASK, MASK)
-    )
+def test_things_are_told_by_class_and_from_left_to_right_and_those_without_extent_are_not():
+    boxes = torch.tensor([[0.5, 0, 0.6, 1], [0.1, 0, 0.2, 1], [0.3, -0.1, 1.1, 1], [1.1, 0, 1.2, 1], [0.5, 0, 0.5, 1]])
+    labels, scores = torch.tensor([1, 0, 1, 0, 0]), torch.tensor([0.9, 0.8, 0.7, 1.0, 1.0])
+    found = detections(("cow", "car"), labels, scores, boxes, torch.ones(5, MASK, MASK))
     assert found.classes == ("car", "car", "cow")
     np.testing.assert_allclose(found.boxes[0], [0.3, 0, 1, 1], rtol=1e-6)
     np.testing.assert_allclose(found.scores, [0.7, 0.9, 0.8], rtol=1e-6)
