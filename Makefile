@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo benchmark convergence test test-fast test-long check format clean
+.PHONY: help setup demo benchmark convergence pictures test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
 	@echo "make convergence  train both models at 32x32 and record how near they come (10 minutes)"
+	@echo "make pictures   draw the README's pictures of pages (needs Chromium)"
 	@echo "make clean      remove .venv, caches and out/demo"
 
 setup: $(INSTALLED)
@@ -35,6 +36,10 @@ benchmark: setup
 
 convergence: setup
 	@$(BIN)/python -m lhq_toolkit.convergence
+
+pictures: setup
+	@$(BIN)/python -m lhq_toolkit.review_picture
+	@$(BIN)/python -m lhq_toolkit.report_picture
 
 check: setup
 	$(BIN)/ruff format --check .

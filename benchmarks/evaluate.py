@@ -82,7 +82,7 @@ def evaluate(run: Path, reference: Reference, measurement: Measurement, device: 
 
 def _about_the_run(snapshot: Snapshot) -> dict[str, Any]:
     recipe = snapshot.recipe
-    endless = isinstance(snapshot.generator, alis.Generator)
+    anchors = isinstance(snapshot.generator, alis.Generator)
     return {
         "model": recipe.model,
         "dataset": recipe.dataset,
@@ -90,8 +90,8 @@ def _about_the_run(snapshot: Snapshot) -> dict[str, Any]:
         "budget": recipe.budget,
         "recipe_hash": recipe_hash(recipe),
         "seed": recipe.seed,
-        "anchor_distance": recipe.anchor_distance if endless else None,
-        "patches": recipe.patches if endless else None,
+        "anchor_distance": recipe.anchor_distance if anchors else None,
+        "patches": recipe.patches if anchors else None,
         "images_seen": snapshot.images,
         "train_hours": _rounded(sum(snapshot.devices.values()) / 3600),
         "train_devices": "; ".join(f"1x {name}" for name in snapshot.devices),

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks import measure
+from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from manifests import atomic
 from manifests.errors import MisuseError
-from models import alis
 
 LARGEST_PANORAMA = 2**28  # pixels: it is held in memory
 
@@ -37,16 +37,16 @@ def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int
     Raises MisuseError for a model that has none, and for more than can be held in memory.
     """
     generator = snapshot.generator
-    if not isinstance(generator, alis.Generator):
-        raise MisuseError(f"{snapshot.recipe.model} makes single frames: use --frames, or train alis")
+    if not isinstance(generator, Endless):
+        raise MisuseError(f"{snapshot.recipe.model} makes single frames: use --frames, or train another model")
     if out.exists():
         raise MisuseError(f"{out} exists; choose another name")
-    size, patches = generator.sizes.resolution, generator.sizes.patches
+    size, columns = generator.sizes.resolution, generator.sizes.frame_columns
     if count * size * size > LARGEST_PANORAMA:
         raise MisuseError(f"{count:,} frames of {size}x{size} are more than fit: {LARGEST_PANORAMA // size**2:,} do")
     with torch.no_grad():
         strip = generator.columns(
-            seed, start * patches, count * patches, truncation=truncation, batch=measure.BATCH * patches
+            seed, start * columns, count * columns, truncation=truncation, batch=measure.BATCH * columns
         )
     atomic.make_folder(out.parent)
     _write(out, measure.pixels(strip))

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.networks import Generator
-from models import alis
+from benchmarks.networks import Endless, Generator
 from models.features import Extractor
 from models.statistics import Gaussian, frechet
 
@@ -53,24 +52,24 @@ def real_statistics(images: Tensor, extractor: Extractor) -> Gaussian:
 
 
 def independent_frames(generator: Generator, seed: int, count: int, batch: int = BATCH) -> Iterator[Tensor]:
-    """uint8 [<= batch, 3, h, w], `count` frames in all: fresh latents each; ALIS at any shift among its anchors."""
+    """uint8 [<= batch, 3, h, w], `count` frames in all: fresh latents each, at any shift."""
     for first in range(0, count, batch):
         yield pixels(generator.samples(seed, first, min(batch, count - first)))
 
 
-def panorama_frames(generator: alis.Generator, seed: int, count: int, batch: int = BATCH) -> Iterator[Tensor]:
+def panorama_frames(generator: Endless, seed: int, count: int, batch: int = BATCH) -> Iterator[Tensor]:
     """uint8 [<= batch, 3, h, w]: frames 0 ... count - 1 of a seed's panorama, side by side, never all in memory."""
-    patches, size = generator.sizes.patches, generator.sizes.resolution
+    columns, size = generator.sizes.frame_columns, generator.sizes.resolution
     for first in range(0, count, batch):
         frames = min(batch, count - first)
-        strip = generator.columns(seed, first * patches, frames * patches, batch=BATCH * patches)
+        strip = generator.columns(seed, first * columns, frames * columns, batch=BATCH * columns)
         yield pixels(strip.view(3, size, frames, size).permute(2, 0, 1, 3).contiguous())  # [frames, 3, h, w]
 
 
 def distances(generator: Generator, real: Gaussian, extractor: Extractor, seed: int, frames: int) -> Distances:
     """Both distances from `frames` frames each."""
     alone = frechet(_statistics(independent_frames(generator, seed, frames), extractor), real)
-    if not isinstance(generator, alis.Generator):
+    if not isinstance(generator, Endless):
         return Distances(alone, None)
     endless = frechet(_statistics(panorama_frames(generator, seed, frames), extractor), real)
     return Distances(alone, endless)
@@ -89,11 +88,9 @@ def speed(generator: Generator) -> Speed:
     alone = _median_seconds(lambda at: generator.samples(0, at, 1), device)
     many = _median_seconds(lambda at: generator.samples(0, at * BATCH, BATCH), device)
     endless = None
-    if isinstance(generator, alis.Generator):
-        columns, patches = generator.columns, generator.sizes.patches
-        endless = _median_seconds(
-            lambda at: columns(0, at * BATCH * patches, BATCH * patches, batch=BATCH * patches), device
-        )
+    if isinstance(generator, Endless):
+        columns, each = generator.columns, generator.sizes.frame_columns
+        endless = _median_seconds(lambda at: columns(0, at * BATCH * each, BATCH * each, batch=BATCH * each), device)
     return Speed(
         ms_per_image=1e3 * alone,
         images_per_s=BATCH / many,

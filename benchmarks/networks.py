@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from benchmarks.recipes import Recipe
 from manifests.errors import MisuseError
-from models import alis, counter_random, stylegan2
+from models import alis, counter_random, locogan, stylegan2
 from models.counter_random import Kind
 
-Generator = stylegan2.Generator | alis.Generator
+Endless = alis.Generator | locogan.Generator  # those that make a panorama, column by column
+Generator = stylegan2.Generator | Endless
 
 
 def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
@@ -53,6 +54,8 @@ def _generator(recipe: Recipe) -> Generator:
     )
     if recipe.model == "stylegan2":
         return stylegan2.Generator(plain)
+    if recipe.model == "locogan":
+        return locogan.Generator(locogan.Sizes(**vars(plain)))
     return alis.Generator(
         alis.Sizes(
             **vars(plain),
@@ -60,6 +63,7 @@ def _generator(recipe: Recipe) -> Generator:
             input_resolution=recipe.input_resolution,
             anchor_distance=recipe.anchor_distance,
             normalisation=recipe.normalisation,
+            coordinates=recipe.model == "alis",
         )
     )
 
@@ -98,10 +102,17 @@ def styles(generator: Generator, draw: Draw, mixing: float) -> Tensor:
 
 
 def images(generator: Generator, ws: Tensor, draw: Draw) -> Tensor:
-    """The fakes [batch, 3, resolution, resolution] of these styles, with noise; ALIS frames at random shifts."""
+    """The fakes [batch, 3, resolution, resolution] of these styles, with noise; endless ones at random shifts."""
     if isinstance(generator, stylegan2.Generator):
         image: Tensor = generator.synthesis(ws, generator.noise(draw.seed, Kind.TRAINING_NOISE, draw.index))
         return image
+    if isinstance(generator, locogan.Generator):
+        return generator.frames(
+            ws,
+            counter_random.integers(draw.seed, Kind.TRAINING_SHIFT, draw.index, generator.sizes.shifts),
+            generator.frame_spatial(draw.seed, Kind.TRAINING_SPATIAL, draw.index),
+            generator.frame_noise(draw.seed, Kind.TRAINING_NOISE, draw.index),
+        )
     sizes = generator.sizes
     columns = sizes.patches * draw.index[:, None] + torch.arange(sizes.patches, device=draw.index.device)
     noise = generator.noise(draw.seed, Kind.TRAINING_NOISE, columns.flatten())

@@ -20,6 +20,7 @@ from manifests.errors import InputError, SetupError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 ZIP, STATE, SUMS = "dataset.zip", "export.json", "SHA256SUMS"  # of an export
+VALIDATION = "validation/"  # pictures of an export that are not learned from
 LARGEST_FILE = 64 * 2**20  # bytes of a picture in a zip, unpacked
 SMALLEST, LARGEST = 16, 1024  # pixels a side that can be learned from and measured
 
@@ -117,6 +118,8 @@ def _export(data: Path) -> tuple[dict[str, str], dict[str, str]]:
         raise SetupError(f"the export {data} is not whole: run the same lhq export again")
     try:
         facts = json.loads(state.read_bytes())
+        if facts.get("format") not in (None, "folder", "zip"):
+            raise SetupError(f"{data} is an export in the format {facts['format']}; lhq reads folder and zip")
         lines = (line.split("  ", 1) for line in (data / SUMS).read_text().splitlines())
         sums = {name: digest for digest, name in lines}
         return {name: str(facts[name]) for name in ("dataset", "subset", "subset_hash")}, sums
@@ -135,7 +138,7 @@ def _refuse_changed(data: Path, names: list[str], sums: Mapping[str, str]) -> No
             if hashlib.file_digest(stream, "sha256").hexdigest() != sums[ZIP]:
                 raise SetupError(f"{data / ZIP} is not the file that was exported ({SUMS}); export again")
         return
-    expected = {name for name in sums if name.lower().endswith(SUFFIXES)}
+    expected = {name for name in sums if name.lower().endswith(SUFFIXES) and not name.startswith(VALIDATION)}
     if differing := sorted(expected ^ set(names)):
         raise SetupError(
             f"the export {data} is not whole: {len(differing):,} pictures are missing or new, such as {differing[0]}; "
@@ -147,9 +150,9 @@ def _files(data: Path, opened: ExitStack) -> dict[str, Callable[[], bytes]]:
     """Names of the pictures, sorted, and how to read each."""
     if data.is_dir() and not (data / ZIP).is_file():
         paths = (path for path in data.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        return {
-            name: path.read_bytes for name, path in sorted((one.relative_to(data).as_posix(), one) for one in paths)
-        }
+        names = {path.relative_to(data).as_posix(): path for path in paths}
+        held_back = VALIDATION if (data / STATE).is_file() else "/"  # no relative name begins so
+        return {name: names[name].read_bytes for name in sorted(names) if not name.startswith(held_back)}
     archive = data / ZIP if data.is_dir() else data
     if not archive.is_file():
         raise SetupError(f"{data} does not exist; DATA is an export, or a folder or zip of square pictures")

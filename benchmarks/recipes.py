@@ -16,11 +16,12 @@ from typing import Any, Literal
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 
-MODELS = ("stylegan2", "alis")
+MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan")
+WITH_ANCHORS = ("alis", "alis-nocoords")
 BUDGETS = ("smoke", "small", "paper")
 FILE = "recipe.json"  # in a run's folder
 IDENTITY = ("model", "dataset", "budget", "resolution", "seed")  # have options of their own
-ALIS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation")
+ANCHORS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation")
 
 _ALLOWED = {"model": MODELS, "budget": BUDGETS, "normalisation": ("demodulate", "patch")}
 _AT_LEAST_ONE = (
@@ -45,7 +46,7 @@ class Recipe:
     images: int  # real pictures shown in all, rounded up to whole batches
     batch: int
     seed: int = 0
-    # Networks. The last four are of ALIS.
+    # Networks. The last four are of those with anchors.
     z_dim: int = 512
     w_dim: int = 512
     channel_base: int = 16384
@@ -124,7 +125,7 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
     if budget == "smoke":
         settings = {"images": 4_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 32}
         settings |= {"r1_weight": 2.0, "average_kimg": 2.0, "average_ramp": 0.25}
-        if model == "alis":  # what brought it nearer in few steps, at 64x64
+        if model in WITH_ANCHORS:  # what brought it nearer in few steps, at 64x64
             settings |= {"learning_rate": 0.005, "r1_weight": 0.5, "average_ramp": 0.1}
             settings |= {"patches": 4, "input_resolution": 4}
     elif budget == "small":
@@ -139,7 +140,9 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
     names = [field.name for field in dataclasses.fields(recipe) if field.name not in IDENTITY]
-    kinds = {name: type(getattr(recipe, name)) for name in names if recipe.model == "alis" or name not in ALIS_ONLY}
+    kinds = {
+        name: type(getattr(recipe, name)) for name in names if recipe.model in WITH_ANCHORS or name not in ANCHORS_ONLY
+    }
     changed: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -165,7 +168,7 @@ def recipe_hash(recipe: Recipe) -> str:
 
     A field added later thus changes no old hash.
     """
-    without = () if recipe.model == "alis" else ALIS_ONLY
+    without = () if recipe.model in WITH_ANCHORS else ANCHORS_ONLY
     facts = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)

@@ -42,17 +42,18 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
         return read(source)
     from manifests.dataset import Dataset
     from pipelines.engine.pool import open_pool
-    from pipelines.export.run import Wanted
     from pipelines.export.run import run as export
+    from pipelines.export.wanted import Wanted
     from pipelines.filter import existing
     from pipelines.funnel import walk
 
     dataset = Dataset.open(source)
     recipe = existing(dataset, cut.subset)
-    facts = f"{cut.subset} {walk(dataset, recipe).subset_hash()} {cut.resolution} {cut.crops} {toolkit}"
+    wanted = Wanted("folder", cut.resolution, cut.crops, own_use=True)
+    facts = f"{cut.subset} {walk(dataset, recipe).subset_hash()} {wanted.facts()} {toolkit}"
     out = place / f"pictures-{cut.resolution}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
     with open_pool(cut.workers) as pool:
-        export(dataset, recipe, out, Wanted("folder", cut.resolution, cut.crops), pool, toolkit)
+        export(dataset, recipe, str(out), wanted, pool, toolkit)
     return read(out)
 
 

@@ -23,12 +23,16 @@ from lhq_toolkit.commands import (
     export,
     filter_,
     generate,
+    heatmap,
     leaderboard,
     manifest,
     models_,
     remove,
+    report,
+    review,
     status,
     train,
+    verify,
     weights,
 )
 from manifests.errors import LhqError, MisuseError
@@ -47,7 +51,11 @@ app.command("crawl")(crawl.crawl)
 app.command("filter")(filter_.filter_)
 app.command("status")(status.status)
 app.command("manifest")(manifest.manifest)
+app.command("review")(review.review)
+app.command("heatmap")(heatmap.heatmap)
+app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
 app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

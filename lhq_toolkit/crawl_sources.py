@@ -35,6 +35,7 @@ _USERS = {  # of each option; those that all sources heed are not here
     "seed": ("--seed", ("synthetic",)),
     "objects": ("--objects", ("synthetic",)),
     "copies": ("--copies", ("synthetic",)),
+    "control": ("--control", ("synthetic",)),
     "queries": ("--queries", _APIS),
     "full_tags": ("--full-tags", ("unsplash",)),
     "max_side": ("--max-side", ("unsplash", "unsplash-dataset")),
@@ -60,6 +61,7 @@ class Options:
     seed: int | None = None
     objects: bool = False
     copies: bool = False
+    control: bool = False
     queries: Path | None = None
     full_tags: bool = False
     max_side: int | None = None
@@ -144,7 +146,13 @@ class Maker:
 
         if options.limit is None:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed or 0, copies=options.copies, objects=options.objects)
+        return Synthetic(
+            options.limit,
+            options.seed or 0,
+            copies=options.copies,
+            control=options.control,
+            objects=options.objects,
+        )
 
     def rate(self, name: str) -> Rate:
         """How often an API may be asked."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests import schema
@@ -39,7 +42,7 @@ def status(funnel: Funnel) -> dict[str, Any]:
             }
             for outcome in funnel.outcomes
         },
-        "reviewed": 0,
+        "reviewed": int((funnel.brought_in | funnel.taken_out).sum()),
         "curated": int(funnel.members.sum()),
     }
 
@@ -60,6 +63,9 @@ def funnel(funnel: Funnel, subset: str, recipe: Recipe) -> str:
             f"{outcome.stage:<12}{reached:>10,}{counts[0]:>10,}{counts[1]:>10,}{counts[2]:>8,}{counts[3]:>9,}"
             f"   {_some(outcome.reasons())}".rstrip()
         )
+    if facts["reviewed"]:
+        kept, rejected = int(funnel.brought_in.sum()), int(funnel.taken_out.sum())
+        lines.append(f"{'review':<12}{facts['reviewed']:>10,}{kept:>10,}{rejected:>10,}")
     lines.append(f"{subset:<12}{'':>10}{facts['curated']:>10,}")
     notes = [f"  {outcome.stage}: {note}" for outcome in funnel.outcomes for note in outcome.notes]
     return "\n".join(lines + notes + _settings(recipe))
@@ -91,6 +97,20 @@ def _settings(recipe: Recipe) -> list[str]:
         for step in recipe.steps
         if any(value is not None for value in step.settings.values())
     ]
+
+
+def exports(root: Path, subset_hash: str, subset: str) -> list[str]:
+    """A line for each export of the subset, the latest last: where it is, and whether the subset has changed since."""
+    path = root / "exports.jsonl"
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # lhq verify tells of a damaged line
+            one = json.loads(line)
+            if one["subset"] == subset:
+                now = "" if one["subset_hash"] == subset_hash else "; the subset has changed since"
+                size, kind = one["resolution"], one["format"]
+                lines.append(f"export {one['out']}: {one['pictures']:,} pictures of {size}x{size} ({kind}){now}")
+    return lines
 
 
 def measured(filtered: Filtered) -> dict[str, Any]:

@@ -23,8 +23,9 @@ POINTS = (
     "recipe.before_replace",  # the new recipe is written, the old one still in place
     "export.picture",  # one picture is placed, others of its photo are not
     "export.placed",  # pictures are placed in the export, the batch not yet counted
-    "export.packing",  # the archive is under its temporary name, the next picture not yet in it
+    "export.packing",  # the archive is under its temporary name, the next picture (a shard: its place) still missing
     "export.packed",  # the archive is in its place, its pictures still stand in the workplace
+    "export.sent",  # all files of an export are at its URL, but the sums
 )
 
 _passed: dict[str, int] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults
+from manifests import atomic, faults, thumbnails
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 
@@ -66,20 +67,23 @@ def finish(dataset: Dataset) -> bool:
 
 
 def _remove_images(dataset: Dataset, files: Mapping[str, str]) -> None:
-    """Unlink images; one that a photo uses (again) stays."""
+    """Unlink images and their thumbnails; one that a photo uses (again) stays."""
     used = dataset.files_table.read(["sha256"])["sha256"]
     kept = set(used.filter(pc.is_in(used, value_set=pa.array(list(files), pa.string()))).to_pylist())
     for sha256, path in files.items():
         if sha256 not in kept:
             (dataset.root / path).unlink(missing_ok=True)
+            (dataset.root / "damaged" / Path(path).name).unlink(missing_ok=True)  # put aside by lhq verify
             with contextlib.suppress(FileNotFoundError):
                 atomic.fsync((dataset.root / path).parent)
+            thumbnails.forget(dataset.root, [sha256])
 
 
 def _remove_caches(dataset: Dataset) -> None:
-    """Caches, and what a killed writer of one left; one who is writing now goes without its cache."""
+    """Caches, what a killed writer of one left, and exports on their way to a URL; one who writes now goes without."""
     for cache in (dataset.root / "subsets").glob("*.parquet"):  # of temporary names too
         cache.unlink(missing_ok=True)
+    shutil.rmtree(dataset.root / "exports", ignore_errors=True)
 
 
 def rows_in(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> int:

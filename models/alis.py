@@ -38,6 +38,7 @@ class Sizes(stylegan2.Sizes):
     input_resolution: int = 16
     anchor_distance: int = 2  # frames
     normalisation: Literal["demodulate", "patch"] = "demodulate"
+    coordinates: bool = True  # without them (`alis-nocoords`) the learned column is taken as it is, not scaled
 
     def __post_init__(self) -> None:
         if self.input_resolution % self.patches or self.resolution < self.input_resolution:
@@ -50,6 +51,10 @@ class Sizes(stylegan2.Sizes):
     def column_width(self) -> int:
         """Pixels."""
         return self.resolution // self.patches
+
+    @property
+    def frame_columns(self) -> int:
+        return self.patches
 
     @property
     def span(self) -> int:
@@ -92,9 +97,17 @@ class Coordinates(nn.Module):
         }.items():
             self.register_buffer(name, table.float(), persistent=False)
         self.channels = 2 * len(along)
+        self.known: Tensor | None = None  # of every column, once `remember` was called
+
+    def remember(self, dtype: torch.dtype) -> None:
+        """Keep the features of all columns, which repeat, in memory: for generating."""
+        self.known = None
+        self.known = self(torch.arange(len(self.sin_x), device=self.sin_x.device)).to(dtype)
 
     def forward(self, column: Tensor) -> Tensor:
         """`column`: int64 [n], modulo two frames."""
+        if self.known is not None:
+            return self.known[column]
         sin_x, cos_x = self.sin_x[column][:, None], self.cos_x[column][:, None]  # [n, 1, width, waves]
         sin_y, cos_y = self.sin_y[:, None], self.cos_y[:, None]  # [height, 1, waves]
         features = torch.cat([sin_x * cos_y + cos_x * sin_y, cos_x * cos_y - sin_x * sin_y], 3)
@@ -102,17 +115,24 @@ class Coordinates(nn.Module):
 
 
 class Input(nn.Module):
-    """What the network starts from: a learned column of features, scaled by the styles, and coordinates."""
+    """What the network starts from: a learned column of features, scaled by the styles, and coordinates.
+
+    Without coordinates the column alone.
+    """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
         super().__init__()
-        self.affine = Dense(sizes.w_dim, channels)
         self.column = nn.Parameter(torch.randn(channels, sizes.input_resolution))
-        self.coordinates = Coordinates(sizes.input_resolution, sizes.input_resolution, sizes.patches)
+        self.affine: Dense | None = None
+        self.coordinates: Coordinates | None = None
+        if sizes.coordinates:
+            self.affine = Dense(sizes.w_dim, channels)
+            self.coordinates = Coordinates(sizes.input_resolution, sizes.input_resolution, sizes.patches)
 
 
 class Block(nn.Module):
-    """A styled convolution that also sees coordinates (not in the first block), another one, and a picture.
+    """A styled convolution that also sees coordinates, where there are any (not in the first block), another one,
+    and a picture.
 
     Blocks below the input's resolution work at that resolution and enlarge nothing.
     """
@@ -124,8 +144,10 @@ class Block(nn.Module):
         self.coordinates: Coordinates | None = None
         self.conv0: StyledConv | None = None
         if resolution > 4:
-            self.coordinates = Coordinates(self.size, self.size // (1 + self.up), sizes.patches)
-            self.conv0 = StyledConv(inputs + self.coordinates.channels, outputs, sizes.w_dim, up=self.up)
+            if sizes.coordinates:
+                self.coordinates = Coordinates(self.size, self.size // (1 + self.up), sizes.patches)
+                inputs += self.coordinates.channels
+            self.conv0 = StyledConv(inputs, outputs, sizes.w_dim, up=self.up)
             inputs = outputs
         self.conv1 = StyledConv(inputs, outputs, sizes.w_dim)
         self.to_rgb = ToRGB(outputs, sizes.w_dim)
@@ -154,25 +176,34 @@ class Synthesis(nn.Module):
         places = layers.resolutions(sizes.resolution)
         widths = [sizes.channels(place) for place in places]
         self.input = Input(widths[0], sizes)
-        entering = [widths[0] + self.input.coordinates.channels, *widths]
+        entering = [widths[0] + (self.input.coordinates.channels if self.input.coordinates else 0), *widths]
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, sizes, place)
             for inputs, outputs, place in zip(entering, widths, places, strict=False)
         )
-        self.num_ws = 2 * len(places) + 1  # the input's, one per convolution, one for the last picture
+        self.num_ws = 2 * len(places) + sizes.coordinates  # one per convolution, the last picture's, the input's
         sizes_of_noise = [max(place, sizes.input_resolution) for place in places for _ in range(2)]
         self.noise_sizes = sizes_of_noise[1:]  # the first block has one convolution
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return cast(Block, self.blocks[0]).conv1.weight.dtype
 
     def forward(self, ws: Tensor, places: Places, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, [n, 1, size, size / patches]; None for none."""
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * len(self.noise_sizes))
-        style = self._mixed(self.input.affine, next(styles), places, self.sizes.input_resolution)
-        x = self._with_coordinates(style * self.input.column[:, :, None], self.input.coordinates, places)
+        x: Tensor = self.input.column[:, :, None]  # [c, height, 1]
+        if self.input.affine is None:
+            x = x.expand(len(places.left), -1, -1, self.sizes.input_resolution // self.sizes.patches)
+        else:
+            x = x * self._mixed(self.input.affine, next(styles), places, self.sizes.input_resolution)
+        x = self._with_coordinates(x.to(self.dtype), self.input.coordinates, places)
         image: Tensor | None = None
         w = next(styles)
         for block in cast(list[Block], list(self.blocks)):
-            if block.conv0 is not None and block.coordinates is not None:
+            if block.conv0 is not None:
                 x = self._with_coordinates(x, block.coordinates, places)
                 x = self._convolved(block.conv0, x, w, places, next(noises))  # [n, c, size, size / patches]
                 w = next(styles)
@@ -196,13 +227,20 @@ class Synthesis(nn.Module):
 
     def _convolved(self, layer: StyledConv, x: Tensor, w: Tensor, places: Places, noise: Tensor | None) -> Tensor:
         if self.sizes.normalisation == "patch":  # equation 6
-            x = x * (x.var((2, 3), unbiased=False, keepdim=True) + EPSILON).rsqrt()
+            variance = x.float().var((2, 3), unbiased=False, keepdim=True)  # in float16 it may be out of range
+            x = x * (variance + EPSILON).rsqrt().to(x.dtype)
         style = self._mixed(layer.affine, w, places, x.shape[2])
-        demodulation = (layer.weight.square().sum((1, 2, 3)) + EPSILON).rsqrt()[None]  # [1, outputs]
-        return layer.run(x, style, demodulation, noise)
+        return layer.run(x, style, None if layer.folded else demodulation(layer)[None], noise)
 
-    def _with_coordinates(self, x: Tensor, coordinates: Coordinates, places: Places) -> Tensor:
-        return torch.cat([x, coordinates(places.column)], 1).contiguous(memory_format=torch.channels_last)
+    def _with_coordinates(self, x: Tensor, coordinates: Coordinates | None, places: Places) -> Tensor:
+        if coordinates is not None:
+            x = torch.cat([x, coordinates(places.column).to(x.dtype)], 1)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def demodulation(layer: StyledConv) -> Tensor:
+    """One over the norm of the weights that lead to each output: [outputs]; no style has a part in it."""
+    return (layer.weight.square().sum((1, 2, 3)) + EPSILON).rsqrt()
 
 
 def _joined(columns: Tensor, frames: int) -> Tensor:

@@ -33,6 +33,9 @@ class Kind(enum.IntEnum):
     FRAME_NOISE = 4
     FRAME_SHIFT = 5
     IMAGE_NOISE = 6
+    PANORAMA_LATENT = 7  # the one of a whole panorama
+    SPATIAL = 8  # a panorama's input, which is noise
+    FRAME_SPATIAL = 9
     TRAINING_LATENT = 16  # of the fakes of a training
     TRAINING_NOISE = 17
     TRAINING_SHIFT = 18  # where a fake frame stands among its anchors
@@ -40,6 +43,7 @@ class Kind(enum.IntEnum):
     TRAINING_PATH = 20  # the random image that path lengths are measured along
     TRAINING_ORDER = 21  # of the pictures in an epoch
     TRAINING_MIRROR = 22
+    TRAINING_SPATIAL = 23
     FILTER = 32  # of the small feature network
 
 

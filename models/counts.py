@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models import alis, stylegan2
+from models import alis, locogan, stylegan2
 
 
 def parameters(network: nn.Module) -> int:
@@ -22,6 +22,8 @@ def counts(resolution: int = 256) -> dict[str, dict[str, int]]:
         generators: dict[str, nn.Module] = {
             "stylegan2": stylegan2.Generator(stylegan2.Sizes(resolution)),
             "alis": alis.Generator(alis.Sizes(resolution)),
+            "alis-nocoords": alis.Generator(alis.Sizes(resolution, coordinates=False)),
+            "locogan": locogan.Generator(locogan.Sizes(resolution)),
         }
         discriminator = parameters(stylegan2.Discriminator(resolution))
     return {

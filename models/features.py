@@ -12,7 +12,7 @@ import itertools
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,8 @@ class Extractor:
     weights_hash: str  # SHA-256
     resize: str  # how pictures come to the network's size: "clean" as clean-fid does it, "none"
     device: torch.device
-    network: Callable[[Tensor], Tensor] = field(repr=False, compare=False)  # uint8 [n, 3, h, w] on the device
+    network: Callable[[Tensor], Tensor] = field(repr=False, compare=False)  # prepared [n, 3, h, w] on the device
+    prepare: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)  # uint8 [3, h, w]
 
     @property
     def is_fid(self) -> bool:
@@ -63,10 +64,27 @@ class Extractor:
             raise ValueError(f"{images.dtype} {list(images.shape)} are not pictures uint8 [n, 3, height, width]")
         if min(images.shape[2:]) < SMALL_SIDE:
             raise ValueError(f"pictures of {images.shape[3]}x{images.shape[2]} pixels: at least 16x16 are needed")
+        return self.each(images)  # its rows are pictures
+
+    @torch.no_grad()
+    def each(self, images: Sequence[Tensor] | Tensor) -> Tensor:
+        """Features float32 [n, dims] of uint8 images [3, height, width] of any sizes from 16 pixels.
+
+        In one batch where all come to the same size: they are equal, or the network has a size of its own.
+        """
         if not len(images):
             return torch.empty(0, self.dims, device=self.device)
+        ready = images if self.prepare is None else _in_threads(self.prepare, images)
         with _without_tf32():
-            return self.network(images.to(self.device)).float()
+            if len({image.shape for image in ready}) == 1:
+                batch = ready if isinstance(ready, Tensor) else torch.stack(list(ready))
+                return self.network(batch.to(self.device)).float()
+            return torch.cat([self.network(image[None].to(self.device)).float() for image in ready])
+
+
+def _in_threads(prepare: Callable[[Tensor], Tensor], images: Iterable[Tensor]) -> list[Tensor]:
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:  # Pillow works without Python's lock
+        return list(pool.map(prepare, images))
 
 
 @contextlib.contextmanager
@@ -91,14 +109,15 @@ def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
     return inception(cache, device) if (cache / INCEPTION_FILE).exists() else small(device=device)
 
 
-def inception(cache: Path, device: torch.device | str = "cpu", file: Path | None = None) -> Extractor:
-    """The 2015 Inception from `inception-2015-12-05.pt` in the cache folder, or from a file, through clean-fid.
+def inception(path: Path, device: torch.device | str = "cpu") -> Extractor:
+    """The 2015 Inception from its file, or from the folder that holds `inception-2015-12-05.pt`, through clean-fid.
 
     Pictures come to 299x299 as clean-fid brings them: Pillow's bicubic filter on each channel as floats, clipped to
     [0, 255], not rounded (Parmar et al. 2022, arXiv:2104.11222). The file is TorchScript, which runs code when it is
     opened, so its SHA-256 is checked first. Raises WeightsError when it is missing or another one.
     """
-    return _inception(file or cache / INCEPTION_FILE, torch.device(device), INCEPTION_SHA256)
+    file = path if path.is_file() else path / INCEPTION_FILE
+    return _inception(file, torch.device(device), INCEPTION_SHA256)
 
 
 def _inception(path: Path, device: torch.device, expected: str) -> Extractor:
@@ -117,21 +136,15 @@ def _inception(path: Path, device: torch.device, expected: str) -> Extractor:
         (Path(folder) / INCEPTION_FILE).symlink_to(path.absolute())  # clean-fid takes the folder, and this name only
         network = InceptionV3W(folder, download=False, resize_inside=False).to(device).eval()
 
-    def features(images: Tensor) -> Tensor:
-        out: Tensor = network(_clean_resize(images).to(device))
-        return out
-
-    return Extractor("inception-2015-12-05", INCEPTION_DIMS, found, "clean", device, features)
+    return Extractor("inception-2015-12-05", INCEPTION_DIMS, found, "clean", device, network, _clean_resize)
 
 
-def _clean_resize(images: Tensor) -> Tensor:
-    """Images uint8 [n, 3, height, width] as float32 [n, 3, 299, 299] in [0, 255], on the CPU."""
+def _clean_resize(image: Tensor) -> Tensor:
+    """A picture uint8 [3, height, width] as float32 [3, 299, 299] in [0, 255], on the CPU."""
     from cleanfid.resize import build_resizer
 
     resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
-    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:  # Pillow works without Python's lock
-        resized = list(pool.map(resize, images.permute(0, 2, 3, 1).cpu().numpy()))
-    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(resize(image.permute(1, 2, 0).cpu().numpy())).permute(2, 0, 1).contiguous()
 
 
 def small(seed: int = 0, device: torch.device | str = "cpu") -> Extractor:

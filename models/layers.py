@@ -129,18 +129,19 @@ def double(x: Tensor) -> Tensor:
     return _fir(x, 4.0, 2, 1, True)
 
 
-def convolve(x: Tensor, weight: Tensor, *, up: bool = False, down: bool = False) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, up: bool = False, down: bool = False) -> Tensor:
     """Convolution of [batch, in, h, w] with [out, in, k, k], keeping the size, doubling or halving it."""
     if up:
         x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [batch, out, 2h+1, 2w+1]
-        return smooth(x, 1, gain=4.0)
+        x = smooth(x, 1, gain=4.0)
+        return x if bias is None else x.add_(bias[:, None, None])
     if down:
-        return functional.conv2d(smooth(x, 2), weight, stride=2)  # smooth: [batch, in, h+1, w+1]
+        return functional.conv2d(smooth(x, 2), weight, bias, stride=2)  # smooth: [batch, in, h+1, w+1]
     if x.shape[3] == 1:  # a strip of one pixel: the outer taps would only see the padding
         middle = weight.shape[3] // 2
         weight = weight[..., middle : middle + 1]
-        return functional.conv2d(x, weight, padding=(middle, 0))
-    return functional.conv2d(x, weight, padding=weight.shape[2] // 2)
+        return functional.conv2d(x, weight, bias, padding=(middle, 0))
+    return functional.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
 
 
 def activate(x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -148,9 +149,15 @@ def activate(x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None = None
 
     sqrt(2) goes inside, because the leaky ReLU commutes with it.
     """
-    x = torch.addcmul((bias * GAIN)[:, None, None], x, (scale * GAIN)[:, :, None, None])
+    scale = (scale * GAIN).to(x.dtype)
+    x = torch.addcmul((bias * GAIN).to(x.dtype)[:, None, None], x, scale[:, :, None, None])
+    return _noisy(x, noise)
+
+
+def _noisy(x: Tensor, noise: Tensor | None) -> Tensor:
+    """leaky_relu(x + sqrt(2) * noise), in place."""
     if noise is not None:
-        x = x.add_(noise, alpha=GAIN)
+        x = x.add_(noise.to(x.dtype), alpha=GAIN)
     return functional.leaky_relu_(x, SLOPE)
 
 
@@ -169,13 +176,23 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.up = up
+        self.folded = False
         if noise is not None:
             self.register_buffer("noise", torch.randn(noise, noise))
 
-    def run(self, x: Tensor, style: Tensor, demodulation: Tensor, noise: Tensor | None) -> Tensor:
-        """x [batch, inputs, h, w], style broadcastable to it, demodulation [batch or 1, outputs]."""
-        x = convolve(x * style, self.weight, up=self.up)
-        return activate(x, demodulation, self.bias, None if noise is None else noise * self.noise_strength)
+    def run(self, x: Tensor, style: Tensor, demodulation: Tensor | None, noise: Tensor | None) -> Tensor:
+        """x [batch, inputs, h, w], style broadcastable to it, demodulation [batch or 1, outputs], None where folded."""
+        x = x * style.to(x.dtype)
+        strong = None if noise is None else noise * self.noise_strength
+        if demodulation is None:
+            return _noisy(convolve(x, self.weight, self.bias, up=self.up), strong)
+        return activate(convolve(x, self.weight, up=self.up), demodulation, self.bias, strong)
+
+    def fold(self, demodulation: Tensor) -> None:
+        """Take a demodulation [outputs] that no style changes, and the gain, into weights and bias: for generating."""
+        self.weight = nn.Parameter(self.weight * (demodulation * GAIN)[:, None, None, None], requires_grad=False)
+        self.bias = nn.Parameter(self.bias * GAIN, requires_grad=False)
+        self.folded = True
 
 
 class ToRGB(nn.Module):
@@ -188,6 +205,7 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def run(self, x: Tensor, style: Tensor) -> Tensor:
-        """x [batch, inputs, h, w], style broadcastable to it -> [batch, 3, h, w]."""
+        """x [batch, inputs, h, w], style broadcastable to it -> [batch, 3, h, w], float32 at least."""
         gain = 1 / math.sqrt(self.weight.shape[1])
-        return functional.conv2d(x * (style * gain), self.weight, self.bias)
+        picture = functional.conv2d(x * (style * gain).to(x.dtype), self.weight)
+        return picture.to(self.bias.dtype) + self.bias[:, None, None]

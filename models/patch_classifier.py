@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+RGB = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]  # [height, width, 3]
+
 TILE_HEIGHT, TILE_WIDTH = 32, 24  # of one part, pixels
 DEPTH = 3  # convolutions of stride 2
 DROPOUT = 0.5
@@ -93,13 +95,13 @@ def standardise(tiles: Tensor) -> Tensor:
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + CONTRAST_FLOOR)
 
 
-def cut(image: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], parts: int) -> Tensor:
-    """The parts of an image [height, width, 3], equally wide: uint8 [parts, 3, TILE_HEIGHT, TILE_WIDTH].
+def cut(image: RGB, parts: int, height: int = TILE_HEIGHT, width: int = TILE_WIDTH) -> Tensor:
+    """The parts of an image [height, width, 3], equally wide, as tiles: uint8 [parts, 3, height, width].
 
     Every pixel of a tile is the mean of the pixels it covers; the aspect ratio is given up.
     """
     pixels = torch.tensor(image).permute(2, 0, 1).float()[None]
-    small = functional.adaptive_avg_pool2d(pixels, (TILE_HEIGHT, parts * TILE_WIDTH))[0]
+    small = functional.adaptive_avg_pool2d(pixels, (height, parts * width))[0]
     tiles = torch.stack(small.chunk(parts, 2))  # [parts, 3, height, width]
     return tiles.round().clamp(0, 255).to(torch.uint8).contiguous()
 
@@ -191,8 +193,12 @@ def load(sizes: Sizes, weights: Mapping[str, Tensor]) -> PatchClassifier:
 
 
 @torch.no_grad()
+def probabilities(network: PatchClassifier, pictures: Tensor) -> Tensor:
+    """For each part of uint8 pictures [n, parts, 3, height, width] the softmax over places: [n, part, place]."""
+    parts = network.sizes.parts
+    return torch.softmax(network(pictures.flatten(0, 1).float() / 255), 1).view(-1, parts, parts)
+
+
 def probability_of_truth(network: PatchClassifier, pictures: Tensor) -> Tensor:
     """For each part of uint8 pictures [n, parts, 3, height, width] the softmax of its true place: [n, parts]."""
-    parts = network.sizes.parts
-    logits = network(pictures.flatten(0, 1).float() / 255).view(-1, parts, parts)  # [n, part, place]
-    return torch.softmax(logits, 2).diagonal(dim1=1, dim2=2)
+    return probabilities(network, pictures).diagonal(dim1=1, dim2=2)

@@ -55,7 +55,7 @@ class Block(nn.Module):
 def styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
     """One modulated and demodulated convolution: equations 1 and 3, the latter applied to the output."""
     style = layer.affine(w)  # [batch, inputs]
-    power = layer.weight.square().sum((2, 3))  # [outputs, inputs]
+    power = layer.weight.to(style.dtype).square().sum((2, 3))  # [outputs, inputs]
     demodulation = (style.square() @ power.T + EPSILON).rsqrt()  # [batch, outputs]
     return layer.run(x, style[:, :, None, None], demodulation, noise)
 
@@ -87,11 +87,17 @@ class Synthesis(nn.Module):
         """The noise that belongs to the network, one [size, size] per convolution."""
         return [layer.noise for layer in self.convolutions]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return self.stages[0].conv1.weight.dtype
+
     def forward(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, broadcastable to [batch, 1, size, size]; None for none."""
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * (self.num_ws - 1))
-        x = self.input.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)  # [batch, c, 4, 4]
+        x = self.input.to(self.dtype).expand(len(ws), -1, -1, -1)  # [batch, c, 4, 4]
+        x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         w = next(styles)
         for block in self.stages:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import recipes
+from manifests import recipes, reviews
 from manifests.dataset import RECIPES_LOCK, Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
@@ -18,6 +18,11 @@ from pipelines.engine.stage import Stage
 from pipelines.filters import STAGES, make_stage
 from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order
 
+BUDGETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {  # what a budget of the benchmark sets, by stage
+    "smoke": {"invariance": {"network": "small"}},
+    "small": {"invariance": {"network": "small"}},
+    "paper": {"invariance": {"network": "wide_resnet50_2"}},  # as published
+}
 RECIPE_LOCK_SECONDS = 30.0  # a recipe is read and replaced in milliseconds
 
 
@@ -57,6 +62,17 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return settings
 
 
+def with_budget(
+    settings: Mapping[str, Mapping[str, str]], budget: str | None, stages: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The settings, and those of a budget for the stages that are named; what is set by itself counts more."""
+    if budget is not None and budget not in BUDGETS:
+        raise MisuseError(f"--budget {budget}: there is no such budget; there are: {', '.join(BUDGETS)}")
+    of_budget = BUDGETS[budget] if budget is not None else {}
+    both = {name: {**(of_budget.get(name, {}) if name in stages else {}), **settings.get(name, {})} for name in STAGES}
+    return {name: given for name, given in both.items() if given}
+
+
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _saved_as_asked(dataset, request)
@@ -74,7 +90,17 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
         measured[stage.name] = done
         recipe = _record(dataset, recipe, replace(step, fingerprint=done.fingerprint))
         funnel.decide(stage, done.fingerprint, found)
-    return Filtered(recipe, funnel, measured)
+    mark = funnel.verdicts.sha256() if funnel.verdicts else None
+    record_reviews(dataset, recipe.name, mark)
+    return Filtered(replace(recipe, reviews=mark), funnel, measured)
+
+
+def record_reviews(dataset: Dataset, subset: str, mark: str | None) -> None:
+    """Note in a subset's recipe, if there is one, the hash of the human verdicts that it stands with."""
+    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+        now = recipes.load(dataset.root, subset)
+        if now is not None and now.reviews != mark:
+            recipes.save(dataset.root, replace(now, reviews=mark))
 
 
 def _bring_up_to_date(funnel: Funnel, stage: Stage[Any], request: Request, pool: Pool) -> tuple[Measured, Found | None]:
@@ -174,11 +200,12 @@ def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:
 
 
 def existing(dataset: Dataset, subset: str) -> Recipe:
-    """The recipe of a subset; before any filter `curated` is the empty recipe, every photo with an ok file."""
+    """The recipe of a subset, with the reviews that stand now; before any filter `curated` is the empty recipe, every
+    photo with an ok file."""
     recipe = recipes.load(dataset.root, subset)
     if recipe is None and subset == recipes.DEFAULT:
-        return Recipe(subset)
+        recipe = Recipe(subset)
     if recipe is None:
         there = ", ".join(recipes.names(dataset.root)) or "none yet"
         raise MisuseError(f"no subset is called {subset!r} in {dataset.root}; there are: {there}")
-    return recipe
+    return replace(recipe, reviews=reviews.load(dataset.root).sha256())

@@ -1,7 +1,8 @@
 """The funnel: what every stage of a recipe says of every photo, and who is in the subset.
 
 Nothing is measured here. A photo reaches a stage when all before it keep it; an image stage sees only
-photos with an ok file. Kept + rejected + errors + pending = reached.
+photos with an ok file. Kept + rejected + errors + pending = reached. Human verdicts stand above the stages: they
+change who is in, and whom a stage that decides last meets, but not what a stage says.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import schema
+from manifests import reviews, schema
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
+from manifests.reviews import Verdicts
 from manifests.tables import latest_at, sorted_by, take
 from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
@@ -52,6 +54,15 @@ class Outcome:
         given = [str(reason) for reason in self.reason[self.state != KEPT] if reason is not None]
         return dict(sorted(Counter(given).items(), key=lambda item: (-item[1], item[0])))
 
+    def cut(self) -> float | None:
+        """The value that parts kept from rejected, midway between the nearest of both; None where none does."""
+        kept, rejected = self.value[self.state == KEPT], self.value[self.state == REJECTED]
+        if not len(kept) or not len(rejected) or np.isnan(kept).any() or np.isnan(rejected).any():
+            return None
+        if kept.max() < rejected.min():
+            return float((kept.max() + rejected.min()) / 2)
+        return float((rejected.max() + kept.min()) / 2) if rejected.max() < kept.min() else None
+
 
 @dataclass(frozen=True)
 class Found:
@@ -69,13 +80,19 @@ class Found:
 
 @dataclass
 class Funnel:
-    """Walks the photos of a dataset through stages, one after another; `columns` of them are read, None: all."""
+    """Walks the photos of a dataset through stages, one after another; `columns` of them are read, None: all.
+
+    `verdicts` are the human ones, those that stand now where none are given.
+    """
 
     dataset: Dataset
     columns: Sequence[str] | None = None
+    verdicts: Verdicts | None = None
     photos: pa.Table = field(init=False)  # of photos_with_files(), the order of every mask
     alive: Mask = field(init=False)  # kept by all stages so far
     ok_file: Mask = field(init=False)  # photos whose file is there and complete
+    brought_in: Mask = field(init=False)  # a review keeps it
+    taken_out: Mask = field(init=False)  # a review rejects it
     outcomes: list[Outcome] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -83,15 +100,26 @@ class Funnel:
         self.photos = self.dataset.photos_with_files(columns)
         self.alive = np.ones(self.photos.num_rows, dtype=bool)
         self.ok_file = _mask(pc.equal(self.photos["file_status"], schema.OK))
+        if self.verdicts is None:
+            self.verdicts = reviews.load(self.dataset.root)
+        self.brought_in, self.taken_out = (self._with(self.verdicts, one) for one in (reviews.KEEP, reviews.REJECT))
+
+    def _with(self, verdicts: Verdicts, verdict: str) -> Mask:
+        return _mask(pc.is_in(self.photos["photo_id"], value_set=pa.array(verdicts.photos(verdict), pa.string())))
 
     @property
     def members(self) -> Mask:
-        """Photos in the subset: an ok file, and kept by every stage so far."""
-        return self.alive & self.ok_file
+        """Photos in the subset: an ok file, and kept by a review, or by every stage so far and rejected by none."""
+        return self._wanted & self.ok_file
+
+    @property
+    def _wanted(self) -> Mask:
+        return (self.alive | self.brought_in) & ~self.taken_out
 
     def reaching(self, stage: Stage[Any]) -> Mask:
-        """Photos that reach the stage when it stands next."""
-        return self.alive if stage.min_side is None else self.alive & self.ok_file
+        """Photos that reach the stage when it stands next; one that decides last meets what the reviews leave."""
+        reaching = self._wanted if stage.decides_last else self.alive
+        return reaching if stage.min_side is None else reaching & self.ok_file
 
     def find(self, stage: Stage[Any], fingerprint: str | None) -> Found:
         """The measurements of an image stage for the photos that reach it."""
@@ -140,7 +168,7 @@ class Funnel:
             reached[rows] = True
             view = view.filter(pa.array(reached))
         if stage.decides_last:  # every other stage has spoken, and only whom it kept is still here
-            view = view.append_column("others", pa.array(self.alive[rows]))
+            view = view.append_column("others", pa.array(self._wanted[rows]))
         for name, column in measured.items():
             view = view.append_column(name, column)
         return view
@@ -184,13 +212,15 @@ def hash_of_members(pairs: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def walk(dataset: Dataset, recipe: Recipe, columns: Sequence[str] | None = None) -> Funnel:
-    """The whole funnel of a recipe, from what is measured now.
+def walk(
+    dataset: Dataset, recipe: Recipe, columns: Sequence[str] | None = None, verdicts: Verdicts | None = None
+) -> Funnel:
+    """The whole funnel of a recipe, from what is measured and reviewed now.
 
     Of the photos it has what the stages read, and `columns`; None: every column, which takes much longer to read.
     """
     stages = {step.stage: stage_of(recipe, step) for step in recipe.steps}
-    funnel = Funnel(dataset, columns_read(stages.values(), columns))
+    funnel = Funnel(dataset, columns_read(stages.values(), columns), verdicts)
     for step in in_funnel_order(recipe.steps):
         funnel.decide(stages[step.stage], step.fingerprint)
     return funnel

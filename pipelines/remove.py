@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,21 +19,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, generations, removal, schema, tombstones
-from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, Dataset, stage_lock
-from manifests.errors import MisuseError
+from manifests import atomic, faults, generations, removal, reviews, schema, tombstones
+from manifests.dataset import Dataset
+from manifests.errors import LhqError, MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
 from pipelines import frontier
-from pipelines.export.run import LOCK as EXPORTS_LOCK
-from pipelines.filters import STAGES
+from pipelines.every_lock import any_table, every_lock, measurement_tables
+from pipelines.export.place import Remote, is_url
 from pipelines.removal_request import Key, Request, resolve
-
-SHORT_LOCKS = {RECIPES_LOCK, EXPORTS_LOCK}  # held for milliseconds: worth waiting for
-SHORT_LOCK_SECONDS = 30.0
-REVIEWS = "reviews.sqlite"
-
-_MEASUREMENTS = schema.measurement_table("")  # what the names of such tables begin with
 
 Cuts = Mapping[str, tuple[Table, str, pa.Array]]  # by table: the column and its values that go
 
@@ -81,7 +76,7 @@ def preview(dataset: Dataset, request: Request) -> Findings:
 
 def run(dataset: Dataset, request: Request) -> Findings:
     """Remove what the request names, under every lock of the dataset."""
-    with _every_lock(dataset):
+    with every_lock(dataset):
         removal.finish(dataset)
         atomic.sweep_temporaries(dataset.root)
         dataset.store.sweep()
@@ -93,24 +88,6 @@ def run(dataset: Dataset, request: Request) -> Findings:
                 generations.sweep(table)
             removal.finish(Dataset.open(dataset.root))
     return findings
-
-
-@contextlib.contextmanager
-def _every_lock(dataset: Dataset) -> Iterator[None]:
-    """All locks there are, also those of exports under way: a rewrite has no writer beside it."""
-    stages = {*STAGES, *(name.removeprefix(_MEASUREMENTS) for name in _measurement_tables(dataset))}
-    guarded: dict[str, list[Table]] = {
-        stage_lock(stage): [_any_table(dataset, _MEASUREMENTS + stage)] for stage in stages
-    }
-    crawl = [dataset.sightings_table, dataset.photos_table, dataset.files_table, dataset.tombstones_table]
-    guarded |= {CRAWL_LOCK: crawl, RECIPES_LOCK: [], EXPORTS_LOCK: []}
-    for path in (dataset.root / "locks").glob("*.lock"):
-        guarded.setdefault(path.stem, [])
-    with contextlib.ExitStack() as held:
-        for name in sorted(guarded):
-            wait = SHORT_LOCK_SECONDS if name in SHORT_LOCKS else 0.0
-            held.enter_context(dataset.lock(name, guarded[name], wait_seconds=wait))
-        yield
 
 
 # What goes.
@@ -138,21 +115,12 @@ def _files(dataset: Dataset, mine: pa.Array) -> tuple[dict[str, str], list[str]]
 def _cuts(dataset: Dataset, mine: pa.Array, files: Mapping[str, str]) -> Cuts:
     """What leaves which table: rows of these photos, and measurements of images that go."""
     gone = pa.array(list(files), pa.string())
-    cuts = {name: (_any_table(dataset, name), "photo_id", mine) for name in schema.CRAWL_TABLES}
-    for name in _measurement_tables(dataset):
-        table = _any_table(dataset, name)
+    cuts = {name: (any_table(dataset, name), "photo_id", mine) for name in schema.CRAWL_TABLES}
+    for name in measurement_tables(dataset):
+        table = any_table(dataset, name)
         by_photo = "photo_id" in table.stored_columns()
         cuts[name] = (table, "photo_id", mine) if by_photo else (table, "sha256", gone)
     return cuts
-
-
-def _measurement_tables(dataset: Dataset) -> list[str]:
-    return sorted(path.name for path in (dataset.root / "tables").glob(f"{_MEASUREMENTS}*"))
-
-
-def _any_table(dataset: Dataset, name: str) -> Table:
-    """A table with no columns stated: those of its parts, also where this toolkit does not know the stage."""
-    return dataset.table(name, pa.schema([("photo_id", pa.string()), ("sha256", pa.string())]))
 
 
 def _count(table: Table, column: str, values: pa.Array) -> int:
@@ -160,7 +128,7 @@ def _count(table: Table, column: str, values: pa.Array) -> int:
 
 
 def _databases(dataset: Dataset) -> list[Path]:
-    return [frontier.path_of(dataset.root), dataset.root / REVIEWS]
+    return [frontier.path_of(dataset.root), dataset.root / reviews.NAME]
 
 
 def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:
@@ -201,16 +169,21 @@ def _exports(root: Path, photo_ids: Set[str]) -> list[dict[str, Any]]:
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
             facts = dict(json.loads(line))
-            holds = _held(Path(str(facts.get("out", ""))), photo_ids)
+            holds = _held(str(facts.get("out", "")), photo_ids)
             if holds is None or holds:
                 found.append({**facts, "holds": holds})
     return found
 
 
-def _held(out: Path, photo_ids: Set[str]) -> dict[str, str] | None:
+def _held(out: str, photo_ids: Set[str]) -> dict[str, str] | None:
     """Picture by photo id, as the export's own list tells; None where there is none to read."""
     try:
-        with (out / "ATTRIBUTION.csv").open(encoding="utf-8", newline="") as stream:
-            return {row["photo_id"]: row["file"] for row in csv.DictReader(stream) if row["photo_id"] in photo_ids}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        if is_url(out):
+            content = Remote.open(out).read("ATTRIBUTION.csv")
+        else:
+            content = (Path(out) / "ATTRIBUTION.csv").read_bytes()
+        rows = csv.DictReader(io.StringIO((content or b"").decode(), newline=""))
+        found = {row["photo_id"]: row["file"] for row in rows if row["photo_id"] in photo_ids}
+    except (OSError, LhqError, UnicodeDecodeError, csv.Error, KeyError):
         return None
+    return found if content else None

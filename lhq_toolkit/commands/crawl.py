@@ -52,6 +52,9 @@ def crawl(
     copies: Annotated[
         bool, typer.Option("--copies", help="synthetic: some scenes once more, resized, cropped, mirrored, brighter...")
     ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="synthetic: leaves in the left half, instead of subjects in the middle.")
+    ] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="List photos, fetch no file.")] = False,
     full_tags: Annotated[
         bool, typer.Option("--full-tags", help="unsplash: one more request per photo, for all its tags.")
@@ -133,6 +136,7 @@ def crawl(
         limit=limit,
         seed=seed,
         objects=objects,
+        control=control,
         copies=copies,
         queries=queries,
         full_tags=full_tags,

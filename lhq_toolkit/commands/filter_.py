@@ -27,6 +27,9 @@ def filter_(
     objects: Annotated[
         bool, typer.Option("--objects", help="Reject photos with people, animals, vehicles, furniture.")
     ] = False,
+    likelihood: Annotated[
+        bool, typer.Option("--likelihood", help="Reject the photos that are least like the set.")
+    ] = False,
     invariance: Annotated[
         bool, typer.Option("--invariance", help="Reject photos whose halves tell where in the frame they lie.")
     ] = False,
@@ -34,6 +37,10 @@ def filter_(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STAGE.NAME=VALUE", help="A threshold or parameter; repeatable."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="smoke, small or paper: the networks that suit it, for the stages named."),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", metavar="STAGE", help="Take a stage out.")] = None,
     subset: Subset = "curated",
@@ -70,12 +77,14 @@ def filter_(
         "resolution": resolution,
         "duplicates": duplicates,
         "objects": objects,
+        "likelihood": likelihood,
         "invariance": invariance,
     }
+    stages = tuple(name for name in STAGES if everything_named or named[name])
     request = pipeline.Request(
         subset=subset,
-        stages=tuple(name for name in STAGES if everything_named or named[name]),
-        settings=pipeline.parse_settings(set_ or []),
+        stages=stages,
+        settings=pipeline.with_budget(pipeline.parse_settings(set_ or []), budget, stages),
         drop=tuple(drop or ()),
         refit=refit,
         everything=everything,
@@ -88,7 +97,9 @@ def filter_(
     with open_pool(workers, ray_address) as pool:
         filtered = pipeline.run(opened, request, pool)
     if json_:
-        print(json.dumps({"subset": subset, "measured": show.measured(filtered), **show.status(filtered.funnel)}))
+        notes = {outcome.stage: outcome.notes for outcome in filtered.funnel.outcomes if outcome.notes}
+        facts = {"subset": subset, "measured": show.measured(filtered), "notes": notes}
+        print(json.dumps({**facts, **show.status(filtered.funnel)}))
     else:
         if is_new:
             print(f"subset {subset!r} is new" + ("" if request.stages else ", a copy of 'curated'"))

@@ -25,7 +25,7 @@ def models(
     if json_:
         print(json.dumps(found))
         return 0
-    print(f"{'model':<12}{'generator':>14}{'discriminator':>15}{'total':>14}   at {resolution}x{resolution}")
+    print(f"{'model':<14}{'generator':>14}{'discriminator':>15}{'total':>14}   at {resolution}x{resolution}")
     for model, one in found.items():
-        print(f"{model:<12}{one['generator']:>14,}{one['discriminator']:>15,}{one['total']:>14,}")
+        print(f"{model:<14}{one['generator']:>14,}{one['discriminator']:>15,}{one['total']:>14,}")
     return 0

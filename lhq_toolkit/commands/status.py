@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 
-from lhq_toolkit.commands.options import DatasetPath, Json
+from lhq_toolkit.commands.options import DatasetPath, Json, Subset
 
 
-def status(dataset: DatasetPath, json_: Json = False) -> int:
-    """Print how many photos each stage of the subset `curated` keeps, and why the others are out."""
+def status(dataset: DatasetPath, subset: Subset = "curated", json_: Json = False) -> int:
+    """Print how many photos each stage of a subset's recipe keeps, why the others are out, and what was exported."""
     from lhq_toolkit import show
     from manifests import recipes
     from manifests.dataset import Dataset
+    from pipelines.filter import existing
     from pipelines.funnel import walk
 
     opened = Dataset.open(dataset)
-    recipe = recipes.load(opened.root, recipes.DEFAULT) or recipes.Recipe(recipes.DEFAULT)
+    recipe = existing(opened, subset)
     funnel = walk(opened, recipe, columns=())
     if json_:
         print(json.dumps(show.status(funnel)))
@@ -24,4 +25,6 @@ def status(dataset: DatasetPath, json_: Json = False) -> int:
         others = [name for name in recipes.names(opened.root) if name != recipe.name]
         if others:
             print(f"other subsets: {', '.join(others)}")
+        for line in show.exports(opened.root, funnel.subset_hash(), recipe.name):
+            print(line)
     return 0

@@ -120,7 +120,7 @@ def _fit(
     def read(sha256: str) -> RGB:
         return read_image(dataset.root, paths[sha256], stage.min_side)
 
-    with Progress(f"{stage.name}: fit", None, "networks") as progress:
+    with Progress(f"{stage.name}: fit", None, stage.fit_unit) as progress:
         files = stage.fit(FitInput(list(paths), read), progress.reach)
     lock.check()
     return fits.store(folder, stage, hash_of_set(paths), len(paths), files), True

@@ -78,11 +78,12 @@ class Stage(ABC, Generic[S]):
     name: ClassVar[str]
     version: ClassVar[int]  # raised whenever the same input would be measured differently
     settings_type: ClassVar[type[StageSettings]]
-    min_side: int | None = None
+    min_side: int | None = None  # like `fit_unit` and `resources`, may hang on the settings
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
     decides_last: ClassVar[bool] = False  # stands last in the funnel, wherever it stands in the recipe
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
-    resources: ClassVar[Resources] = Resources()
+    fit_unit: str = "networks"  # what `fit` counts
+    resources: Resources = Resources()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
@@ -96,7 +97,7 @@ class Stage(ABC, Generic[S]):
         return None
 
     def fit(self, images: FitInput, progress: Callable[[int, int], None]) -> Mapping[str, bytes]:
-        """Learn from the set; returns the artefact's files by name. Calls `progress(networks done, of how many)`."""
+        """Learn from the set; returns the artefact's files by name. Calls `progress(done, of how many)`."""
         raise NotImplementedError(f"{self.name} is not a fitted stage")
 
     def setup(self, artefact: Path | None) -> None:

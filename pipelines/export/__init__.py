@@ -2,7 +2,4 @@
 
 from __future__ import annotations
 
-from pipelines.export import folder, zip_
-from pipelines.export.format import Format
-
-FORMATS: dict[str, Format] = {"folder": folder, "zip": zip_}
+FORMATS = ("folder", "zip", "webdataset", "parquet")

@@ -1,9 +1,12 @@
-"""One export, in any format: claims the folder, makes what is missing, packs it, puts rights and sums beside it."""
+"""`lhq export`: the photos of a subset, what their terms allow, and where the export goes."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,80 +15,126 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import atomic, faults, schema
+from manifests import atomic, faults
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
+from manifests.licenses import UNKNOWN
 from manifests.recipes import Recipe
 from manifests.tables import sorted_by
-from pipelines.engine.pool import Batch, Pool
+from pipelines.engine.pool import Pool
 from pipelines.engine.progress import Progress
-from pipelines.export import FORMATS, rights
-from pipelines.export.format import Format, Member
-from pipelines.export.worker import ExportWorker, Item
+from pipelines.export import rights
+from pipelines.export.build import STATE, SUMS, Built, Job, build, enlarged, refuse_other
+from pipelines.export.format import PARTS, Format, Member
+from pipelines.export.place import Remote, is_url, send
+from pipelines.export.wanted import Wanted
 from pipelines.funnel import Funnel, walk
 
-BATCH = 64  # photos, or what a worker makes in worker.SECONDS
-STATE = "export.json"  # in OUT: what this export is; written first
-SUMS = "SHA256SUMS"  # written last: with it the export is whole
 LOCK = "exports"
-ROW = [*(name for name in rights.COLUMNS if name in schema.PHOTOS.names), "path", "file_width", "file_height"]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to make of a subset."""
-
-    format: str  # one of FORMATS
-    resolution: int  # side of every picture, in pixels
-    crops: int = 1  # pictures per photo
+STAGING = "exports"  # folder of the dataset in which an export for a URL is made
+SHOWN = 10  # photos of a list
+ROW = [*rights.READ, "sha256", "path", "file_width", "file_height"]
 
 
 @dataclass(frozen=True)
 class Exported:
     """What an export did."""
 
-    out: Path
+    out: str
     photos: int  # in the export now
     pictures: int  # in the export now: every crop of these photos
     made: int  # pictures, in this run
     enlarged: int  # photos, of all, that are smaller than the resolution
+    unknown_licence: int  # photos, of all
     errors: Mapping[str, str]  # photo_id -> why it could not be decoded
     subset_hash: str
 
 
-def run(dataset: Dataset, recipe: Recipe, out: Path, wanted: Wanted, pool: Pool, toolkit: str) -> Exported:
-    """Export the subset of `recipe`; the same command again goes on, or ends at once when all is there."""
-    if out.resolve().is_relative_to(dataset.root.resolve()):
+def run(dataset: Dataset, recipe: Recipe, out: str, wanted: Wanted, pool: Pool, toolkit: str) -> Exported:
+    """Export the subset of `recipe`; the same command again goes on, or ends at once when all is there.
+
+    `out`: a folder, or a URL that fsspec knows.
+    """
+    remote = Remote.open(out) if is_url(out) else None
+    place = remote.url if remote else str(Path(out).resolve())
+    if remote is None and Path(out).resolve().is_relative_to(dataset.root.resolve()):
         raise MisuseError(f"{out} lies inside the dataset {dataset.root}: export into a folder of its own")
     funnel = walk(dataset, recipe, ROW)
-    form = FORMATS[wanted.format]
-    members = _members(funnel, form, wanted.crops)
+    form = wanted.form()
+    members = _members(funnel, form, wanted)
     if not members:
         raise SetupError(f"subset {recipe.name!r} is empty: nothing to export; see: lhq status {dataset.root}")
+    _refuse_terms(members, wanted)
+    _refuse_empty_part(members, wanted)
+    _refuse_missing(dataset, members)
     facts = {
         "dataset": json.loads((dataset.root / "dataset.json").read_text())["name"],
         "subset": recipe.name,
         "subset_hash": funnel.subset_hash(),
-        "format": wanted.format,
-        "resolution": wanted.resolution,
-        "crops": wanted.crops,
         "toolkit": toolkit,
+        **wanted.facts(),
     }
-    _refuse_missing(dataset, members)
-    with dataset.lock(f"export-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]}"):
-        _prepare(out, facts)
-        made, errors = _make(dataset, members, form, out, wanted.resolution, pool)
-        kept = [member for member in members if member.row["photo_id"] not in errors]
-        form.pack(out, kept)
-        enlarged = sum(min(one.row["file_width"], one.row["file_height"]) < wanted.resolution for one in kept)
-        beside = {
-            "ATTRIBUTION.csv": rights.attribution_csv(kept),
-            "README.md": rights.card(facts, form.WHERE, kept, enlarged, left_out=len(errors)),
-        }
-        _write_beside(out, beside, form.holders(kept))
-    counts = {"photos": len(kept), "pictures": len(kept) * wanted.crops}
-    _note(dataset, {**facts, "out": str(out.resolve()), **counts})
-    return Exported(out, **counts, made=made, enlarged=enlarged, errors=errors, subset_hash=funnel.subset_hash())
+    job = Job(dataset.root, members, form, wanted.making(), facts)
+    key = hashlib.sha256(place.encode()).hexdigest()[:16]
+    with dataset.lock(f"export-{key}"):
+        if remote:
+            built = _build_remote(job, remote, dataset.root / STAGING / key, pool)
+        else:
+            built = build(job, Path(out), pool)
+    counts = {"photos": len(built.kept), "pictures": len(built.kept) * wanted.crops}
+    _note(dataset, {**facts, "out": place, **counts})
+    return Exported(
+        out=out,
+        **counts,
+        made=built.made,
+        enlarged=enlarged(built.kept, wanted.resolution),
+        unknown_licence=sum(one.row["license"] == UNKNOWN.spdx for one in built.kept),
+        errors=built.errors,
+        subset_hash=funnel.subset_hash(),
+    )
+
+
+def _members(funnel: Funnel, form: Format, wanted: Wanted) -> list[Member]:
+    """Photos of the subset, each with the names its pictures get: by part, then by id; one photo's follow each other.
+
+    Numbers go on from part to part, so that no two pictures of an export have one name.
+    """
+    rows = sorted_by(funnel.photos.select(["photo_id", *ROW]).filter(pa.array(funnel.members)), "photo_id").to_pylist()
+    parts = {part: [row for row in rows if wanted.part(row["sha256"]) == part] for part in PARTS}
+    members: list[Member] = []
+    for part, mine in parts.items():
+        for row in mine:
+            start = len(members) * wanted.crops
+            files = tuple(form.file(number, part) for number in range(start, start + wanted.crops))
+            members.append(Member(row, files, part))
+    return members
+
+
+# What is refused before anything is made.
+
+
+def _refuse_terms(members: Sequence[Member], wanted: Wanted) -> None:
+    refused = rights.refused(members, wanted.own_use, wanted.require_licence)
+    if not refused:
+        return
+    lists = [f"{len(ids):,} photos {reason}: {_some(ids)}" for reason, ids in refused.items()]
+    ways = ["reject them in a review, or take them out with lhq remove"]
+    if set(refused) - {rights.NO_LICENCE}:
+        ways.append("say --own-use if the export stays with you")
+    raise SetupError(f"the terms of some photos forbid this export: {'; '.join(lists)}. To go on, {'; or '.join(ways)}")
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
+
+
+def _refuse_empty_part(members: Sequence[Member], wanted: Wanted) -> None:
+    if wanted.validation and len({member.part for member in members}) < 2:
+        raise SetupError(
+            f"--validation {wanted.validation:g} puts all {len(members):,} photos on one side: choose another share "
+            "or another --seed"
+        )
 
 
 def _refuse_missing(dataset: Dataset, members: Sequence[Member]) -> None:
@@ -97,112 +146,41 @@ def _refuse_missing(dataset: Dataset, members: Sequence[Member]) -> None:
         )
 
 
-def _members(funnel: Funnel, form: Format, crops: int) -> list[Member]:
-    """Photos of the subset sorted by id, each with the names its pictures get: one photo's follow each other."""
-    rows = sorted_by(funnel.photos.select(ROW).filter(pa.array(funnel.members)), "photo_id").to_pylist()
-    return [
-        Member(row, tuple(form.file(number) for number in range(at * crops, (at + 1) * crops)))
-        for at, row in enumerate(rows)
-    ]
+# An export for a URL is made in the dataset, sent file by file, and its folder removed.
 
 
-def _prepare(out: Path, facts: Mapping[str, Any]) -> None:
-    """Claim the folder for this export, or go on with it; refuse a folder that holds anything else."""
-    state = out / STATE
-    if state.is_file():
-        if state.read_bytes() != _text(facts):
-            raise SetupError(f"{out} holds another export ({state} says which); choose a new folder or remove that one")
-        return
-    if out.exists() and not (out.is_dir() and all(_is_ours(path) for path in out.iterdir())):
-        raise SetupError(f"{out} is not empty; an export goes into a new or empty folder")
-    atomic.make_folder(out)
-    atomic.write_bytes(state, _text(facts))
+def _build_remote(job: Job, remote: Remote, staging: Path, pool: Pool) -> Built:
+    """Make the export in `staging` and send it: export.json first, the sums last."""
+    state = remote.read(STATE)
+    if state is not None:
+        refuse_other(remote.url, state, job.facts)
+        if not staging.exists() and remote.read(SUMS) is not None:
+            return _whole_already(job, remote)
+    elif not staging.exists() and not remote.is_empty():
+        raise SetupError(f"{remote.url} is not empty; an export goes into a new or empty folder")
+    out = staging / "out"
+    built = build(job, out, pool)
+    if state is None:
+        remote.put(out / STATE, STATE)
+    first = {STATE, SUMS}
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    with Progress("send", len(names) - len(first), "files") as progress:
+        pictures = [name for name in names if name not in first]
+        send(remote, out, pictures, staging / "sent.jsonl", lambda: progress.advance(1))
+        faults.point("export.sent")
+        send(remote, out, [SUMS], staging / "sent.jsonl", lambda: None)
+    shutil.rmtree(staging)
+    atomic.fsync(staging.parent)
+    return built
 
 
-def _text(facts: Mapping[str, Any]) -> bytes:
-    return (json.dumps(facts, indent=2) + "\n").encode()
-
-
-def _is_ours(path: Path) -> bool:
-    """What an export that was killed while it claimed the folder left."""
-    return path.name.startswith(atomic.TEMPORARY) and path.name.endswith(f"-{STATE}")
-
-
-def _make(
-    dataset: Dataset, members: Sequence[Member], form: Format, out: Path, resolution: int, pool: Pool
-) -> tuple[int, dict[str, str]]:
-    """Make the pictures that are neither placed nor packed: how many, and which photos could not be decoded."""
-    workplace = form.workplace(out).resolve()
-    items = _missing(members, form.packed(out) | _placed(workplace, members))
-    if items:
-        (out / SUMS).unlink(missing_ok=True)  # of an export that lost pictures: not whole until they are back
-        atomic.fsync(out)
-        for folder in sorted({file.rpartition("/")[0] for item in items for _, file in item.files}):
-            atomic.make_folder(workplace / folder)
-    atomic.sweep_temporaries(out)
-    errors: dict[str, str] = {}
-    made = 0
-    with Progress("export", len(items)) as progress:
-
-        def commit(batch: Batch) -> None:
-            nonlocal made
-            faults.point("export.placed")
-            for row in batch.rows.to_pylist():
-                made += row["made"]
-                if row["error"] is not None:
-                    errors[row["photo_id"]] = row["error"]
-            progress.advance(batch.done)
-
-        pool.run(ExportWorker(dataset.root, workplace, resolution), items, BATCH, commit)
-    for member in members:
-        if member.row["photo_id"] in errors:  # what was made of it before it was damaged has no rights beside it
-            for file in member.files:
-                (workplace / file).unlink(missing_ok=True)
-    return made, errors
-
-
-def _placed(workplace: Path, members: Sequence[Member]) -> set[str]:
-    """Names of the pictures in the workplace, after sweeping what is half written there."""
-    names: set[str] = set()
-    for folder in {file.rpartition("/")[0] for member in members for file in member.files}:
-        if (workplace / folder).is_dir():
-            atomic.sweep_temporaries(workplace / folder)
-            names.update(f"{folder}/{path.name}" for path in (workplace / folder).iterdir())
-    return names
-
-
-def _missing(members: Sequence[Member], there: set[str]) -> list[Item]:
-    """Photos that lack pictures, each with those that it lacks."""
-    items = []
-    for member in members:
-        files = tuple((crop, file) for crop, file in enumerate(member.files) if file not in there)
-        if files:
-            items.append(Item(member.row["photo_id"], member.row["path"], files))
-    return items
-
-
-def _write_beside(out: Path, beside: Mapping[str, bytes], holders: Sequence[str]) -> None:
-    """Attribution, card and sums; the sums come last, so their presence says that the export is whole.
-
-    Sums of pictures that stand already are not taken anew: damage done since is not to be made valid.
-    """
-    known = _known_sums(out)
-    for name, data in beside.items():
-        atomic.write_bytes(out / name, data)
-    sums = {name: _sha256(out / name) for name in (*beside, STATE)}
-    sums.update((name, known.get(name) or _sha256(out / name)) for name in holders)
-    atomic.write_bytes(out / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
-
-
-def _known_sums(out: Path) -> dict[str, str]:
-    path = out / SUMS
-    pairs = [line.partition("  ") for line in path.read_text().splitlines()] if path.is_file() else []
-    return {name: digest for digest, _, name in pairs}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _whole_already(job: Job, remote: Remote) -> Built:
+    """What an export that was finished before holds, as its own list tells."""
+    table = (remote.read("ATTRIBUTION.csv") or b"").decode()
+    there = {row["photo_id"] for row in csv.DictReader(io.StringIO(table, newline=""))}
+    kept = [member for member in job.members if member.row["photo_id"] in there]
+    lost = [member for member in job.members if member.row["photo_id"] not in there]
+    return Built(0, {one.row["photo_id"]: "could not be decoded when the export was made" for one in lost}, kept)
 
 
 def _note(dataset: Dataset, facts: Mapping[str, Any]) -> None:

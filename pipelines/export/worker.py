@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from manifests import atomic, faults
 from manifests.errors import InputError
+from manifests.locks import on_local_disk
 from pipelines.engine.measure import read_image
 from pipelines.engine.pool import Batch, for_a_while
 from pipelines.engine.share import Share
 from pipelines.engine.stage import RGB
 from pipelines.export import picture
+from pipelines.export.picture import Making
 
 SECONDS = 1.0  # what a worker makes in this time goes back as one batch
 
@@ -28,6 +30,8 @@ class Item:
 
     photo_id: str
     path: str  # in the dataset
+    width: int  # pixels
+    height: int
     files: tuple[tuple[int, str], ...]  # crop number, name of the picture
 
 
@@ -37,35 +41,52 @@ class ExportWorker:
 
     root: Path
     workplace: Path
-    resolution: int
+    making: Making
 
     def setup(self, share: Share) -> None:
         pass
 
     def run(self, items: Sequence[Item]) -> Batch:
         rows: list[dict[str, Any]] = []
-        folders: set[Path] = set()
+        placed: list[tuple[Path, Path]] = []  # temporary and final name
         for item in for_a_while(items, SECONDS):
             try:
-                image = read_image(self.root, item.path, None)
+                pictures = self._pictures(item)
             except InputError as error:
                 rows.append({"photo_id": item.photo_id, "made": 0, "error": str(error)})
                 continue
-            for crop, file in item.files:
-                folders.add(self._place(image, item.photo_id, crop, file))
+            for (_, file), image in zip(item.files, pictures, strict=True):
+                final = self.workplace / file
+                temporary = atomic.temporary_beside(final)
+                temporary.write_bytes(picture.encode(image, self.making.jpeg))
+                placed.append((temporary, final))
             rows.append({"photo_id": item.photo_id, "made": len(item.files), "error": None})
-        for folder in folders:
-            atomic.fsync(folder)
+        self._name(placed)
         return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(rows))
 
-    def _place(self, image: RGB, photo_id: str, crop: int, file: str) -> Path:
-        """Make one picture; its folder is returned, to be made durable once per batch."""
-        height, width = image.shape[:2]
-        part = picture.square(photo_id, crop, width, height, self.resolution)
-        final = self.workplace / file
-        temporary = atomic.temporary_beside(final)
-        temporary.write_bytes(picture.png(picture.cut(image, part, self.resolution)))
-        atomic.fsync(temporary)
-        temporary.replace(final)
-        faults.point("export.picture")
-        return final.parent
+    def _pictures(self, item: Item) -> list[RGB]:
+        """The wanted crops [resolution, resolution, 3] of one photo."""
+        making = self.making
+        crops = [crop for crop, _ in item.files]
+        parts = picture.squares(item.photo_id, crops, item.width, item.height, making)
+        side = picture.decoded_side(parts, item.width, item.height, making)
+        image = read_image(self.root, item.path, side)
+        if making.lhq:
+            image = picture.shortened(image)
+            return [picture.cut(image, part, making.resolution) for part in parts]
+        scale = round(item.width / image.shape[1])  # of a reduced decode: 2, 4 or 8
+        return [picture.cut(image, part, making.resolution, scale) for part in parts]
+
+    def _name(self, placed: Sequence[tuple[Path, Path]]) -> None:
+        """Make the pictures durable, once per batch, and give them their names."""
+        temporaries = [temporary for temporary, _ in placed]
+        if on_local_disk(self.workplace):
+            atomic.fsync_all(temporaries, self.workplace)
+        else:
+            for temporary in temporaries:
+                atomic.fsync(temporary)
+        for temporary, final in placed:
+            temporary.replace(final)
+            faults.point("export.picture")
+        for folder in {final.parent for _, final in placed}:
+            atomic.fsync(folder)

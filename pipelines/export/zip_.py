@@ -1,4 +1,5 @@
-"""`lhq export --format zip`: the pictures in OUT/dataset.zip, as the tools around StyleGAN2 and StyleGAN3 read them.
+"""`lhq export --format zip`: the pictures in OUT/dataset.zip, as the tools around StyleGAN2 and StyleGAN3 read them;
+those of a validation part in OUT/validation.zip.
 
 Their reader (`training/dataset.py` of NVlabs/stylegan2-ada-pytorch and NVlabs/stylegan3) takes every member with a
 picture's extension, sorted by name, all of one shape, and the labels in `dataset.json`, where null means none. Their
@@ -16,57 +17,72 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from manifests import atomic, faults
 from manifests.errors import SetupError
+from pipelines.engine.pool import Pool
 from pipelines.engine.progress import Progress
-from pipelines.export.format import Member
+from pipelines.export.format import TRAIN, VALIDATION, Member, Part
 
-WHERE = "`dataset.zip`, laid out for the data readers of StyleGAN2-ADA and StyleGAN3"
-ARCHIVE = "dataset.zip"
+ARCHIVES: dict[Part, str] = {TRAIN: "dataset.zip", VALIDATION: "validation.zip"}
 LABELS = "dataset.json"
 MAKING = "making"
 _NEVER = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
 _PIECE = 1024**2  # bytes held at once
 
 
-def file(number: int) -> str:
-    digits = f"{number:08d}"
-    return f"{digits[:5]}/img{digits}.png"
+@dataclass(frozen=True)
+class Zip:
+    """One archive per part. suffix: `.png` or `.jpg`."""
+
+    suffix: str
+    where: str = "`dataset.zip`, laid out for the data readers of StyleGAN2-ADA and StyleGAN3"
+
+    def file(self, number: int, part: Part) -> str:
+        del part
+        digits = f"{number:08d}"
+        return f"{digits[:5]}/img{digits}{self.suffix}"
+
+    def workplace(self, out: Path) -> Path:
+        return out / MAKING
+
+    def packed(self, out: Path, members: Sequence[Member]) -> set[str]:
+        return set().union(*(_names(out / ARCHIVES[part]) for part in _parts(members)))
+
+    def pack(self, out: Path, members: Sequence[Member], left_out: frozenset[str], pool: Pool) -> None:
+        """Write each archive unless it has all its pictures; one that lacks some is written anew around those it
+        has."""
+        del pool  # one file is written by one process
+        for part in _parts(members):
+            kept = [one for one in members if one.part == part and one.row["photo_id"] not in left_out]
+            files = sorted(file for member in kept for file in member.files)
+            if not {LABELS, *files} <= _names(out / ARCHIVES[part]):
+                _write(out / ARCHIVES[part], self.workplace(out), files)
+                faults.point("export.packed")
+        if self.workplace(out).exists():
+            shutil.rmtree(self.workplace(out))
+            atomic.fsync(out)
+
+    def holders(self, members: Sequence[Member], left_out: frozenset[str]) -> dict[str, Part]:
+        del left_out
+        return {ARCHIVES[part]: part for part in _parts(members)}
 
 
-def workplace(out: Path) -> Path:
-    return out / MAKING
+def _parts(members: Sequence[Member]) -> list[Part]:
+    return [part for part in ARCHIVES if any(member.part == part for member in members)]
 
 
-def packed(out: Path) -> set[str]:
-    path = out / ARCHIVE
+def _names(path: Path) -> set[str]:
     if not path.exists():
         return set()
     with _reading(path) as archive:
         return set(archive.namelist())
 
 
-def pack(out: Path, members: Sequence[Member]) -> None:
-    """Write dataset.zip unless it has all pictures; one that lacks some is written anew around those it has."""
-    files = sorted(file for member in members for file in member.files)
-    if not {LABELS, *files} <= packed(out):
-        _write(out, files)
-        faults.point("export.packed")
-    if workplace(out).exists():
-        shutil.rmtree(workplace(out))
-        atomic.fsync(out)
-
-
-def holders(members: Sequence[Member]) -> list[str]:
-    del members
-    return [ARCHIVE]
-
-
-def _write(out: Path, files: Sequence[str]) -> None:
-    path = out / ARCHIVE
+def _write(path: Path, workplace: Path, files: Sequence[str]) -> None:
     with contextlib.ExitStack() as stack:
         before = stack.enter_context(_reading(path)) if path.exists() else None
         target = stack.enter_context(atomic.replacing(path))
@@ -74,14 +90,13 @@ def _write(out: Path, files: Sequence[str]) -> None:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
             for name in files:
                 faults.point("export.packing")
-                with _picture(out, before, name) as source, archive.open(_entry(name), "w") as member:
+                with _picture(workplace / name, before, name) as source, archive.open(_entry(name), "w") as member:
                     shutil.copyfileobj(source, member, _PIECE)
                 progress.advance(1)
             archive.writestr(_entry(LABELS), json.dumps({"labels": None}))
 
 
-def _picture(out: Path, before: zipfile.ZipFile | None, name: str) -> IO[bytes]:
-    placed = workplace(out) / name
+def _picture(placed: Path, before: zipfile.ZipFile | None, name: str) -> IO[bytes]:
     return placed.open("rb") if before is None or placed.exists() else before.open(name)
 
 

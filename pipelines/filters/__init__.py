@@ -11,12 +11,14 @@ from manifests.errors import MisuseError
 from pipelines.engine.stage import Stage
 from pipelines.filters.duplicates import Duplicates
 from pipelines.filters.invariance import Invariance
+from pipelines.filters.likelihood import Likelihood
 from pipelines.filters.objects import Objects
 from pipelines.filters.resolution import Resolution
 from pipelines.filters.tags import Tags
 
-_IN_ORDER: tuple[type[Stage[Any]], ...] = (Tags, Resolution, Duplicates, Objects, Invariance)
-STAGES: Mapping[str, type[Stage[Any]]] = {stage.name: stage for stage in _IN_ORDER}
+STAGES: Mapping[str, type[Stage[Any]]] = {
+    stage.name: stage for stage in (Tags, Resolution, Duplicates, Objects, Likelihood, Invariance)
+}
 
 
 def make_stage(name: str, settings: Mapping[str, Any]) -> Stage[Any]:

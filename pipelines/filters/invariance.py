@@ -1,118 +1,186 @@
-"""The invariance stage: rejects a photo whose halves tell where in the frame they lie.
+"""The invariance stage: rejects a photo whose parts tell where in the frame they lie.
 
-Algorithm 1 of ALIS (arXiv:2104.06954) with three things put right: a telling left half counts as much as a
-telling right one, every photo is scored (by a network that never saw it), and no order of files matters.
+Algorithm 1 of ALIS (arXiv:2104.06954), as published and repaired: a telling left half counts as much as a telling
+right one, every photo is scored (by a network that never saw it), and no order of files matters. The published way
+is one setting each: `network=wide_resnet50_2`, `split=official`, `score=official`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from manifests import faults
-from manifests.errors import InputError
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
+from pipelines.filters.pretrained import GivenFile, find
 
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where one is trained or used
     import torch
 
-    from models.patch_classifier import PatchClassifier
+    from pipelines.filters.place_lessons import Lessons
+    from pipelines.filters.place_networks import Learner
 
-PARTS = 2
-LEAST_TRAINING = 64  # photos a network learns from, where the other folds have so many
-WEIGHTS, FACTS = "networks.safetensors", "networks.json"
+MOST_TRAINING = 20_000  # photos a ResNet learns from: 20,000 pictures of two parts are 4 GB
+LEARNED_FROM, KEPT_APART = -1, -2  # in place of a fold, in the official split
+PRESETS = {"strictest": 0.5, "strict": 0.7, "lhq": 0.95, "loose": 0.99}  # the thresholds of the authors' release
+FACTS = "networks.json"
+
+
+def _preset(value: Any) -> Any:
+    """A threshold given by its name."""
+    if isinstance(value, str) and value[:1].isalpha() and value not in PRESETS:
+        raise ValueError(f"a number up to 1, or one of {', '.join(PRESETS)}")
+    return PRESETS.get(value, value) if isinstance(value, str) else value
+
+
+Threshold = Annotated[float, BeforeValidator(_preset)]  # a number, or the name of one in PRESETS
 
 
 class InvarianceSettings(StageSettings):
     """What counts as telling, and how the networks learn."""
 
-    threshold: float = Field(0.95, gt=0, le=1)  # a photo is kept below it
-    flip: bool = measuring(True)  # learn from mirrored photos too, and score each together with its mirror image
-    train_fraction: float = measuring(0.1, gt=0, le=1)  # of the set, seen by each network; at least 64 photos
+    threshold: Threshold = Field(default=0.95, gt=0, le=1)  # a photo is kept below it
+    score: Literal["symmetric", "official"] = "symmetric"
+    parts: int = measuring(2, ge=2, le=16)  # equally wide, side by side
+    network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring("small")
+    split: Literal["folds", "official"] = measuring("folds")
+    flip: bool = measuring(True)  # learn from mirrored photos too
+    train_fraction: float = measuring(0.1, gt=0, le=1)  # folds: of the set, seen by each network; at least 64 photos
     folds: int = measuring(5, ge=2, le=100)  # networks; each scores the photos of its own fold
     seed: int = measuring(0, ge=0)
+    weights: GivenFile = None  # what a ResNet begins with, where not the registered file in LHQ_CACHE
+
+    @model_validator(mode="after")
+    def _official_is_about_halves(self) -> Self:
+        if self.score == "official" and self.parts != 2:
+            raise ValueError("score=official is the probability of the right half: it needs parts=2")
+        return self
 
 
 class Invariance(Stage[InvarianceSettings]):
-    """Rejects a photo with a part that a classifier places with probability `threshold` or more.
+    """Rejects a photo that scores `threshold` or more with a classifier of places.
 
-    The photos are divided into folds by their sha256. The network of a fold learns from photos of the other
-    folds only and scores those of its own, also ones that arrive later. Statistics that depend on the place in
-    the frame are what an infinite image cannot have.
+    Statistics that depend on the place in the frame are what an infinite image cannot have. With `split=folds` the
+    photos are divided by their sha256; the network of a fold learns from photos of the other folds only and scores
+    those of its own, also ones that arrive later. With `split=official` one network learns from 15 % of the photos,
+    5 % are kept apart for its accuracy, and neither reaches the subset.
+
+    The score `symmetric` is the largest probability that a part's true place is given. The score `official` is the
+    largest P(right) of the halves. Take a lighthouse in the left half, which the network places for certain, before
+    an open sea to the right that could be anywhere: P(right) is 0.01 of the left half and 0.5 of the right one. The
+    official score is max(0.01, 0.5) = 0.5, and the telling photo passes; mirrored it would score
+    max(0.5, 0.99) = 0.99. The symmetric score is max(1 - 0.01, 0.5) = 0.99 either way.
     """
 
     name = "invariance"
-    version = 1
+    version = 2
     settings_type = InvarianceSettings
     min_side = 64
-    columns = {"p_true": pa.list_(pa.float32()), "fold": pa.int8()}  # noqa: RUF012
+    columns = {  # noqa: RUF012
+        "p_true": pa.list_(pa.float32()),  # of each part, left to right; null where the network learned from the photo
+        "told": pa.int8(),  # parts whose most probable place is the true one
+        "fold": pa.int8(),  # which network; LEARNED_FROM, KEPT_APART
+    }
     fit_needs = 16
     resources = Resources(batch_size=256)
 
-    def fit(self, images: FitInput, progress: Any) -> Mapping[str, bytes]:
-        """Train one network per fold: all weights in one safetensors file, sizes and counts in a JSON file.
+    def __init__(self, settings: InvarianceSettings) -> None:
+        super().__init__(settings)
+        if settings.network != "small":
+            self.min_side = 256
+            self.fit_unit = "epochs"
+            self.resources = Resources(batch_size=32)
 
-        `progress` counts networks. A damaged photo is passed over, the next one learned from instead.
-        """
+    def weights_hash(self) -> str | None:
+        """SHA-256 of what a ResNet begins with; SetupError where the file is missing."""
+        if self.settings.network == "small":
+            return None
+        return find(self.settings.network, self.settings.weights).sha256
+
+    # Learning
+
+    def fit(self, images: FitInput, progress: Callable[[int, int], None]) -> Mapping[str, bytes]:
+        """A safetensors file per network; in a JSON file their sizes, the split, and the held-out accuracy."""
         import safetensors.torch
 
-        from models import patch_classifier
+        from pipelines.filters import place_networks
 
-        settings = self.settings
-        tiles, learns = self._training_sets(images)
-        facts: list[dict[str, Any]] = []
-        weights: dict[str, torch.Tensor] = {}
-        for fold, rows in enumerate(learns):
-            sizes = patch_classifier.Sizes(
-                parts=PARTS, width=patch_classifier.width_for(len(rows)), mirrored=settings.flip
-            )
-            network = patch_classifier.train(tiles[rows], sizes, seed=settings.seed * settings.folds + fold)
-            weights |= {f"{fold}.{name}": value for name, value in network.state_dict().items()}
-            facts.append({"trained_on": len(rows), "sizes": asdict(sizes)})
+        learner = self._learner()
+        lessons = self._lessons(images)
+        files: dict[str, bytes] = {}
+        networks: list[dict[str, Any]] = []
+        told: list[int] = []
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            progress(done, len(lessons.learns) * learner.steps)
+
+        for fold, rows in enumerate(lessons.learns):
+            seed = self.settings.seed * self.settings.folds + fold
+            weights, sizes = learner.train(lessons.learned(fold), seed, advance)
+            files[_weights_file(fold)] = safetensors.torch.save(weights)
+            networks.append({"trained_on": len(rows), "sizes": sizes})
+            judge = place_networks.judge(self.settings.network, sizes, weights)
+            held_out = lessons.held_out(fold)
+            for first in range(0, len(held_out), self.resources.batch_size):
+                told += _told(judge(held_out[first : first + self.resources.batch_size]))
             faults.point("fit.inside")
-            progress(fold + 1, settings.folds)
-        return {
-            WEIGHTS: safetensors.torch.save(weights),
-            FACTS: (json.dumps({"folds": facts}, indent=2) + "\n").encode(),
+        facts = {
+            "networks": networks,
+            "held_out": self._accuracy(np.array(told)),
+            "learned_from": lessons.learned_from,
+            "kept_apart": lessons.kept_apart,
         }
+        return {**files, FACTS: (json.dumps(facts, indent=2) + "\n").encode()}
 
-    def _training_sets(self, images: FitInput) -> tuple[torch.Tensor, list[list[int]]]:
-        """Tiles uint8 [n, parts, 3, height, width] that any fold learns from, and per fold its rows of them."""
-        import torch
-
-        from models import patch_classifier
+    def _learner(self) -> Learner:
+        from pipelines.filters.place_networks import ResNet, Small
 
         settings = self.settings
-        wanted = max(round(settings.train_fraction * len(images.sha256s)), LEAST_TRAINING)
-        tiles: list[torch.Tensor] = []
-        learns: list[list[int]] = [[] for _ in range(settings.folds)]
-        for sha256 in sorted(images.sha256s, key=lambda sha256: (_hash(f"order {settings.seed} {sha256}"), sha256)):
-            own = fold_of(sha256, settings.folds)
-            learners = [rows for fold, rows in enumerate(learns) if fold != own and len(rows) < wanted]
-            if not learners:
-                if all(len(rows) >= wanted for rows in learns):
-                    break
-                continue
-            try:
-                tile = patch_classifier.cut(images.read(sha256), PARTS)
-            except InputError:
-                continue
-            for rows in learners:
-                rows.append(len(tiles))
-            tiles.append(tile)
-        nothing = torch.empty(
-            (0, PARTS, 3, patch_classifier.TILE_HEIGHT, patch_classifier.TILE_WIDTH), dtype=torch.uint8
-        )
-        return torch.stack(tiles) if tiles else nothing, learns
+        if settings.network == "small":
+            return Small(settings.parts, settings.flip)
+        file = find(settings.network, settings.weights).path
+        return ResNet(settings.network, settings.parts, settings.flip, file)
+
+    def _lessons(self, images: FitInput) -> Lessons:
+        from pipelines.filters import place_lessons
+
+        settings = self.settings
+        most = len(images.sha256s) if settings.network == "small" else MOST_TRAINING
+        photos = place_lessons.Reader(images.sha256s, lambda sha256: self._cut(images.read(sha256)), most)
+        if settings.split == "official":
+            return place_lessons.official(photos, settings.seed)
+        return place_lessons.in_folds(photos, settings.folds, settings.train_fraction, settings.seed)
+
+    def _accuracy(self, told: npt.NDArray[np.int64]) -> dict[str, float | int] | None:
+        """Share of parts whose place was told, of photos that no network learned from, with a 95 % interval.
+
+        `told`: of each photo the number of its parts. The interval is Wilson's (1927), of as many trials as photos:
+        the parts of one photo hang together.
+        """
+        if not len(told):
+            return None
+        accuracy = float(told.mean()) / self.settings.parts
+        low, high = wilson(accuracy, len(told))
+        return {"accuracy": accuracy, "low": low, "high": high, "chance": 1 / self.settings.parts, "photos": len(told)}
+
+    def _cut(self, image: RGB) -> torch.Tensor:
+        from pipelines.filters.place_networks import cut
+
+        return cut(self.settings.network, image, self.settings.parts)
+
+    # Measuring
 
     def setup(self, artefact: Path | None) -> None:
         """Load the networks of a stored fit."""
@@ -120,49 +188,106 @@ class Invariance(Stage[InvarianceSettings]):
             raise ValueError("invariance is a fitted stage: it needs its artefact")
         import safetensors.torch
 
-        from models import patch_classifier
+        from pipelines.filters.place_networks import judge
 
-        facts = json.loads((artefact / FACTS).read_text())["folds"]
-        stored = safetensors.torch.load_file(artefact / WEIGHTS)
-        self._networks: list[PatchClassifier] = []
-        for fold, made in enumerate(facts):
-            prefix = f"{fold}."
-            weights = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
-            self._networks.append(patch_classifier.load(patch_classifier.Sizes(**made["sizes"]), weights))
+        facts = json.loads((artefact / FACTS).read_text())
+        self.judges = [
+            judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
+            for fold, made in enumerate(facts["networks"])
+        ]
+        self._apart = dict.fromkeys(facts["learned_from"], LEARNED_FROM) | dict.fromkeys(
+            facts["kept_apart"], KEPT_APART
+        )
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
-        """`p_true`: for each half, left to right, the probability given to its true place; `fold`: which network."""
-        import torch
+        """`p_true`, `told` and `fold` (see `columns`) of each photo."""
+        folds = np.array([self._fold(sha256) for sha256 in sha256s], np.int64)
+        p_true: list[list[float] | None] = [None] * len(folds)
+        told: list[int | None] = [None] * len(folds)
+        for fold in np.unique(folds[folds != LEARNED_FROM]):
+            mine = np.flatnonzero(folds == fold).tolist()
+            found = self.judges[max(fold, 0)]([self._cut(images[at]) for at in mine])  # [n, part, place]
+            true = found.diagonal(dim1=1, dim2=2)
+            for at, ps, count in zip(mine, true.tolist(), _told(found), strict=True):
+                p_true[at], told[at] = ps, count
+        return {"p_true": p_true, "told": told, "fold": folds.tolist()}
 
-        from models import patch_classifier
+    def _fold(self, sha256: str) -> int:
+        """Which network scores a photo, or that it was learned from or kept apart."""
+        from pipelines.filters.place_lessons import fold_of, mark
 
-        folds = np.array([fold_of(sha256, len(self._networks)) for sha256 in sha256s], np.int64)
-        p_true = torch.empty((len(sha256s), PARTS))
-        if len(sha256s):
-            tiles = torch.stack([patch_classifier.cut(image, PARTS) for image in images])
-            for fold in np.unique(folds):
-                mine = torch.from_numpy(np.flatnonzero(folds == fold))
-                p_true[mine] = patch_classifier.probability_of_truth(self._networks[fold], tiles[mine])
-        return {"p_true": p_true.tolist(), "fold": folds.tolist()}
+        return self._apart.get(mark(sha256)) or fold_of(sha256, len(self.judges))
+
+    def heat(self, sha256: str, image: RGB) -> npt.NDArray[np.float32]:
+        """How much each region tells its network: [rows, columns] over the whole image, as `models.telling` has it."""
+        from models import telling
+
+        judge = self.judges[max(self._fold(sha256), 0)]
+        cells: npt.NDArray[np.float32] = telling.regions(judge, self._cut(image)).numpy()
+        return cells
+
+    # Deciding
 
     def reads(self) -> Sequence[str]:
         return ()
 
     def decide(self, view: pa.Table) -> Verdicts:
-        """Keep what scores below `threshold`; the score, and the value, is the larger probability of the halves."""
-        threshold = self.settings.threshold
-        lists = view.column("p_true").combine_chunks()
-        table = pc.list_flatten(lists).to_numpy().reshape(len(lists), PARTS)
-        scores = table.max(axis=1).tolist()
-        keep = [score < threshold for score in scores]
-        reason = f"halves tell their place (score at or above {threshold:g})"
-        return Verdicts(keep=keep, reason=[None if kept else reason for kept in keep], value=scores)
+        """Keep what scores below `threshold`; in the official split, none that it learned from or kept apart."""
+        settings = self.settings
+        scores = self.scores(view)
+        fold = view.column("fold").to_numpy()
+        reasons = np.full(view.num_rows, None, dtype=object)
+        parts = "halves" if settings.parts == 2 else "parts"
+        reasons[scores >= settings.threshold] = f"{parts} tell their place (score at or above {settings.threshold:g})"
+        reasons[fold == LEARNED_FROM] = "learned from by the classifier (official split)"
+        reasons[fold == KEPT_APART] = "kept apart for validation (official split)"
+        keep = (scores < settings.threshold) & (fold >= 0)
+        value = [None if math.isnan(score) else score for score in scores.tolist()]
+        return Verdicts(keep=keep.tolist(), reason=reasons.tolist(), value=value, notes=self._notes(view))
+
+    def scores(self, view: pa.Table) -> npt.NDArray[np.float64]:
+        """The score of each row, NaN where the network learned from the photo."""
+        p_true = _per_part(view.column("p_true"), self.settings.parts)
+        if self.settings.score == "official":
+            p_true = np.stack([1 - p_true[:, 0], p_true[:, 1]], 1)  # P(right) of the left half and of the right one
+        scores: npt.NDArray[np.float64] = p_true.max(1)
+        return scores
+
+    def _notes(self, view: pa.Table) -> tuple[str, ...]:
+        """The set's own answer: how well places are told in photos that no network learned from."""
+        told = pc.drop_null(view.column("told")).to_numpy()  # null in measurements of version 1 too
+        found = self._accuracy(told)
+        if found is None:
+            return ()
+        return (
+            f"held-out accuracy {found['accuracy']:.3f} (95 % interval {found['low']:.3f} to {found['high']:.3f}, "
+            f"chance {found['chance']:.3f}) over {found['photos']:,} photos",
+        )
 
 
-def fold_of(sha256: str, folds: int) -> int:
-    """The fold of a photo, from its hash alone: a photo that arrives later has one too."""
-    return _hash(f"fold {sha256}") % folds
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share of n trials, z standard errors wide to either side."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+def _told(probabilities: torch.Tensor) -> list[int]:
+    """Of each photo in [n, part, place] the number of parts whose most probable place is the true one."""
+    import torch
+
+    places = torch.arange(probabilities.shape[1])
+    counts: list[int] = (probabilities.argmax(2) == places).sum(1).tolist()
+    return counts
+
+
+def _per_part(lists: pa.ChunkedArray, parts: int) -> npt.NDArray[np.float64]:
+    """[rows, parts] of lists of `parts` numbers; NaN where a row has none."""
+    out = np.full((len(lists), parts), np.nan)
+    there = pc.is_valid(lists).to_numpy()
+    out[there] = pc.list_flatten(lists).to_numpy().reshape(-1, parts)
+    return out
+
+
+def _weights_file(fold: int) -> str:
+    return f"network-{fold}.safetensors"

@@ -18,6 +18,7 @@ SIDE = 16  # of a thumbnail, in pixels
 PIXELS = SIDE * SIDE
 BLOCK = 1 << 15  # pairs of thumbnails compared at once
 CROWD = 64  # pictures of one hash from which on they are compared as a table, not pair by pair
+PIVOTS = 8  # of these that are compared with all others first
 FRONT = 128  # rows of such a table at once
 GATHERED = 1 << 20  # pairs of hashes expanded at once
 
@@ -178,20 +179,27 @@ class _Joining:
 
     def _join_crowds(self, left: Indices, right: Indices, mirrored: bool) -> None:
         """The same for two large buckets, or one with itself: all with all, but for whom is joined already."""
-        for column in range(0, len(right), BLOCK):
-            there = right[column : column + BLOCK]
-            greys = _Greys.of(self.pictures.thumb[there], mirrored)
-            for row in range(0, len(left), FRONT):
-                front = left[row : row + FRONT]
-                labels = self.labels[np.concatenate([front, there])]
-                if (labels == labels[0]).all():
-                    continue
-                table = _Greys.of(self.pictures.thumb[front]).correlations_with(greys) >= self.rules.correlation
-                found = np.flatnonzero(table.any(axis=0))
-                self._join(front[table.argmax(axis=0)[found]], there[found])
-                sharing = table.astype(np.float32) @ table.T.astype(np.float32) > 0  # rows alike to one column
-                one, two = np.nonzero(sharing)
-                self._join(front[one], front[two])
+        self._join_table(left[:PIVOTS], right, mirrored)  # mostly that is all: they are of one group with the first
+        left = left[np.argsort(self.labels[left], kind="stable")]
+        for row in range(0, len(left), FRONT):
+            front = left[row : row + FRONT]
+            groups = np.unique(self.labels[front])
+            self._join_table(front, right if len(groups) > 1 else right[self.labels[right] != groups[0]], mirrored)
+
+    def _join_table(self, front: Indices, others: Indices, mirrored: bool) -> None:
+        """Join few pictures with many, comparing all with all."""
+        rows = _Greys.of(self.pictures.thumb[front])
+        for at in range(0, len(others), BLOCK):
+            there = others[at : at + BLOCK]
+            if len(np.unique(self.labels[np.concatenate([front, there])])) == 1:
+                continue
+            columns = _Greys.of(self.pictures.thumb[there], mirrored)
+            table = rows.correlations_with(columns) >= self.rules.correlation
+            found = np.flatnonzero(table.any(axis=0))
+            self._join(front[table.argmax(axis=0)[found]], there[found])
+            sharing = table.astype(np.float32) @ table.T.astype(np.float32) > 0  # rows alike to one column
+            one, two = np.nonzero(sharing)
+            self._join(front[one], front[two])
 
     def _join(self, left: Indices, right: Indices) -> None:
         """Make one group of the groups of each pair."""

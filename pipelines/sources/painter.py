@@ -1,8 +1,8 @@
 """Paints a synthetic landscape: `describe` says what it is, `paint` makes its pixels.
 
-Both are pure functions of (seed, index). But for a centred subject nothing tells the left of a scene from
-its middle or right: every lattice of noise starts at a random phase, whatever stands somewhere stands
-anywhere across the frame and beyond, light falls from either side, and nothing converges on a vanishing point.
+Both are pure functions of their arguments. But for a centred subject, and in control scenes, nothing tells the
+left of a scene from its middle or right: every lattice of noise starts at a random phase, whatever stands somewhere
+stands anywhere across the frame and beyond, light falls from either side, and nothing converges on a vanishing point.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.sources.painting.canvas import RIM, Canvas
+from pipelines.sources.painting.flurry import plant_flurry
 from pipelines.sources.painting.grounds import Stand
 from pipelines.sources.painting.light import light_of
 from pipelines.sources.painting.places import paint_place
@@ -40,9 +41,9 @@ _TONE = np.linspace(0, 1, 4096)
 _CONTRAST = np.clip((_TONE + 0.44 * (_TONE - 0.45) * _TONE * (1 - _TONE)) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def paint(seed: int, index: int) -> npt.NDArray[np.uint8]:
-    """The pixels [height, width, 3] of the scene that `describe(seed, index)` describes."""
-    return _paint(describe(seed, index), ())[0]
+def paint(seed: int, index: int, *, control: bool = False) -> npt.NDArray[np.uint8]:
+    """The pixels [height, width, 3] of the scene that `describe` with the same arguments describes."""
+    return _paint(describe(seed, index, control=control), ())[0]
 
 
 def paint_planted(seed: int, index: int) -> tuple[npt.NDArray[np.uint8], list[Planted]]:
@@ -75,7 +76,8 @@ def _paint(scene: Scene, planned: tuple[Plan, ...]) -> tuple[npt.NDArray[np.uint
     planted = plant(canvas, scene, planned, horizon, stand)
     canvas.stroke(3.6 * unit, 1.8 * unit, 0.02)
     falling(canvas, scene.weather)
-    return _finish(canvas), planted
+    picture = _finish(canvas)
+    return plant_flurry(picture, rng) if scene.control else picture, planted
 
 
 def _bystanders(canvas: Canvas, stand: Stand) -> None:

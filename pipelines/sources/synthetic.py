@@ -2,8 +2,9 @@
 
 It needs no network and no key, so everything after the crawl can be tried, tested and measured anywhere.
 A scene is a pure function of (seed, index); what was planted in it stands in the photo's `extra`. With `copies` some
-scenes come twice, the second time changed: `extra` names the change (`copy`) and the photo (`copy_of`). With `objects`
-the scenes come under other ids, `synthetic:<seed>/<index>-objects`, and some hold people, animals, vehicles, benches.
+scenes come twice, the second time changed: `extra` names the change (`copy`) and the photo (`copy_of`). With `control`
+leaves before the left half take the place of centred subjects (`pipelines.sources.painting.flurry`). With `objects`
+some hold people, animals, vehicles, benches (`pipelines.sources.painting.planting`).
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from pipelines.sources.painting.scene import MIN_SIDE
 PAGE = 256  # scenes
 JPEG_QUALITY = 92
 
-OBJECTS = "objects"  # in the ids of scenes with planted things
+CONTROL, OBJECTS = "control", "objects"  # in the ids of such scenes
 
 _ID = re.compile(
-    rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(-{OBJECTS})?(?:-({'|'.join(copies.KINDS)}))?"
+    rf"synthetic:(0|[1-9][0-9]{{0,17}})/([0-9]{{6}}|[1-9][0-9]{{6,17}})(?:-({CONTROL}|{OBJECTS}))?"
+    rf"(?:-({'|'.join(copies.KINDS)}))?"
 )
 
 
@@ -48,26 +50,33 @@ class Painter:
         return self
 
     def fetch(self, wanted: Wanted) -> Fetched:
-        """JPEG bytes of a scene (`synthetic:<seed>/<index>[-objects]`), or of its copy (`...-<kind>`).
+        """JPEG bytes of a scene (`synthetic:<seed>/<index>`, with `-control` or `-objects`) or its copy (`-<kind>`).
 
         Raises InputError for another id.
         """
-        seed, index, objects, copy = _parse(wanted.photo_id)
-        return Fetched(encoded(paint_planted(seed, index)[0] if objects else paint(seed, index), copy))
+        seed, index, plant, copy = _parse(wanted.photo_id)
+        if plant == OBJECTS:
+            return Fetched(encoded(paint_planted(seed, index)[0], copy))
+        return Fetched(encoded(paint(seed, index, control=plant == CONTROL), copy))
 
 
 class Synthetic(Source):
     """The first `limit` scenes of the series `seed`; see `pipelines.sources.base.Source`.
 
-    With `copies` some of them are followed by a near-duplicate. With `objects` things that a landscape should not hold
-    are planted in some: `extra` names them under `objects`, and `painter.paint_planted` says where they can be seen.
-    Raises MisuseError for a negative limit or seed.
+    With `copies` some of them are followed by a near-duplicate; with `control` those with a centred subject are control
+    scenes instead; with `objects` things that a landscape should not hold are planted in some: `extra` names them
+    under `objects`, and `painter.paint_planted` says where they can be seen. Raises MisuseError for a negative limit
+    or seed, and for control scenes with objects.
     """
 
     name = "synthetic"
     lists_anew = True
 
-    def __init__(self, limit: int, seed: int = 0, copies: bool = False, objects: bool = False) -> None:
+    def __init__(
+        self, limit: int, seed: int = 0, copies: bool = False, control: bool = False, objects: bool = False
+    ) -> None:
+        if control and objects:
+            raise MisuseError("control scenes hold no objects: choose one of --control and --objects")
         if limit < 0 or seed < 0:
             raise MisuseError(
                 f"synthetic scenes are counted from 0: limit {limit} and seed {seed} must not be negative"
@@ -75,6 +84,7 @@ class Synthetic(Source):
         self.limit = limit
         self.seed = seed
         self.copies = copies
+        self.control = control
         self.objects = objects
 
     def pages(self, listing: Listing) -> Iterator[Page]:  # noqa: ARG002 (listed anew each time)
@@ -84,7 +94,7 @@ class Synthetic(Source):
         for first in range(0, self.limit, PAGE):
             page = []
             for index in range(first, min(first + PAGE, self.limit)):
-                scene = describe(self.seed, index)
+                scene = describe(self.seed, index, control=self.control)
                 photos = [_photo(scene, seen_at, self.objects)]
                 if self.copies and (kind := copies.copy_of(self.seed, index)) is not None:
                     photos.append(_copy(scene, photos[0], kind))
@@ -106,18 +116,22 @@ def encoded(pixels: npt.NDArray[np.uint8], copy: str | None) -> bytes:
     return out.getvalue()
 
 
-def _parse(photo_id: str) -> tuple[int, int, bool, str | None]:
-    """(seed, index, whether things are planted, kind of copy) of a photo_id in its canonical spelling."""
+def _parse(photo_id: str) -> tuple[int, int, str | None, str | None]:
+    """(seed, index, CONTROL or OBJECTS or neither, kind of copy) of a photo_id; each scene has only one spelling."""
     found = _ID.fullmatch(photo_id)
     if found is None:
         raise InputError(
             f"{photo_id!r} names no synthetic scene: expected synthetic:<seed>/<index of 6 or more digits>"
         )
-    return int(found[1]), int(found[2]), found[3] is not None, found[4]
+    seed, index, plant = int(found[1]), int(found[2]), found[3]
+    if plant == CONTROL and not describe(seed, index, control=True).control:
+        raise InputError(f"{photo_id!r} names no synthetic scene: this one has no subject that leaves could replace")
+    return seed, index, plant, found[4]
 
 
 def _photo(scene: Scene, seen_at: datetime, objects: bool) -> Photo:
-    source_id = f"{scene.seed}/{scene.index:06d}{f'-{OBJECTS}' if objects else ''}"
+    plant = CONTROL if scene.control else OBJECTS if objects else None
+    source_id = f"{scene.seed}/{scene.index:06d}{f'-{plant}' if plant else ''}"
     planted = {OBJECTS: [plan.kind for plan in plans(scene)]} if objects else {}
     return Photo(
         photo_id=f"{Synthetic.name}:{source_id}",

@@ -27,7 +27,7 @@ from models import counter_random
 from models.counter_random import Kind
 
 CPU = torch.device("cpu")
-MODELS = ("stylegan2", "alis")
+MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan")
 
 
 @pytest.fixture(autouse=True)

@@ -91,6 +91,7 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
         "export",
         "manifest",
         "remove",
+        "review",
         "status",
         "train",
         "evaluate",

@@ -16,7 +16,7 @@ FAR = 10**15  # columns
 
 
 @cache
-def _generator(patches: int = 16, normalisation: str = "demodulate") -> alis.Generator:
+def _generator(patches: int = 16, normalisation: str = "demodulate", coordinates: bool = True) -> alis.Generator:
     torch.manual_seed(0)
     sizes = alis.Sizes(
         resolution=32,
@@ -27,6 +27,7 @@ def _generator(patches: int = 16, normalisation: str = "demodulate") -> alis.Gen
         patches=patches,
         input_resolution=16 if patches == 16 else 4,
         normalisation=normalisation,  # type: ignore[arg-type]
+        coordinates=coordinates,
     )
     generator = alis.Generator(sizes).eval()
     for name, parameter in generator.named_parameters():
@@ -44,6 +45,7 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
 @given(
     patches=st.sampled_from([2, 16]),
     normalisation=st.sampled_from(["demodulate", "patch"]),
+    coordinates=st.booleans(),
     seed=st.integers(0, 2**64 - 1),
     start=st.one_of(st.integers(-100, 100), st.integers(-FAR, FAR)),
     count=st.integers(1, 40),
@@ -51,9 +53,9 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
 )
 @pytest.mark.slow
 def test_pixels_are_equal_however_columns_are_batched_ordered_or_started(
-    patches: int, normalisation: str, seed: int, start: int, count: int, data: st.DataObject
+    patches: int, normalisation: str, coordinates: bool, seed: int, start: int, count: int, data: st.DataObject
 ) -> None:
-    generator = _generator(patches, normalisation)
+    generator = _generator(patches, normalisation, coordinates)
     width = generator.sizes.column_width
     whole = generator.columns(seed, start, count, batch=128)
     assert whole.shape == (3, 32, count * width)
@@ -96,6 +98,39 @@ def test_what_stands_at_an_anchor_depends_on_that_anchor_almost_alone() -> None:
     assert float(change[0]) < 0.1 * float(change[-1])
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    patches=st.sampled_from([2, 16]),
+    normalisation=st.sampled_from(["demodulate", "patch"]),
+    coordinates=st.booleans(),
+    moved=st.integers(0, 4),
+)
+@pytest.mark.slow
+def test_an_anchor_that_moves_changes_its_reach_and_nothing_else(
+    patches: int, normalisation: str, coordinates: bool, moved: int
+) -> None:
+    """From the anchor before it to the one after it, every pixel between and not one beyond."""
+    generator = _generator(patches, normalisation, coordinates)
+    sizes, anchors = generator.sizes, 5
+    ws = generator.styles(torch.randn(anchors, 16, generator=torch.Generator().manual_seed(2)))
+    other = ws.clone()
+    other[moved] *= -1
+    column = torch.arange((anchors - 1) * sizes.span)
+    places = alis.Places(column // sizes.span, column % sizes.span, column % (2 * patches))
+    with torch.no_grad():
+        one, two = (generator.synthesis(w, places) for w in (ws, other))  # [columns, 3, height, width]
+    changed = (one != two).flatten(1).any(1)
+    inside = (column >= (moved - 1) * sizes.span) & (column < (moved + 1) * sizes.span)
+    assert torch.equal(changed, inside)
+
+
+def test_without_coordinates_only_the_anchors_tell_columns_apart() -> None:
+    generator = _generator(coordinates=False)
+    mean = generator.columns(1, -5, 20, truncation=0.0, noise=False)
+    columns = mean.view(3, 32, 20, -1)
+    assert torch.equal(columns, columns[:, :, :1].expand_as(columns))
+
+
 def test_seeds_make_different_panoramas_and_noise_is_seen() -> None:
     generator = _generator()
     one = generator.columns(1, 0, 16)
@@ -123,10 +158,11 @@ def test_noise_is_tied_to_the_panorama_and_not_to_the_frame() -> None:
         assert torch.equal(one[1:], two[:-1])
 
 
+@pytest.mark.parametrize("coordinates", [True, False])
 @pytest.mark.parametrize("normalisation", ["demodulate", "patch"])
-def test_second_derivatives_reach_every_weight_but_the_noise(normalisation: str) -> None:
+def test_second_derivatives_reach_every_weight_but_the_noise(normalisation: str, coordinates: bool) -> None:
     """As path length regularisation needs them."""
-    generator = _generator(16, normalisation)
+    generator = _generator(16, normalisation, coordinates)
     generator.zero_grad()
     ws = generator.styles(torch.randn(6, 16)).reshape(2, 3, -1, 16)
     noise = generator.noise(0, Kind.FRAME_NOISE, torch.arange(32))

@@ -4,15 +4,15 @@ import hashlib
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from inception import StandInLayers, write_stand_in
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models import features
@@ -25,37 +25,11 @@ CPU = torch.device("cpu")
 REAL = Path(os.environ.get("LHQ_CACHE", "~/.cache/lhq")).expanduser()
 
 
-class StandInLayers(nn.Module):
-    """Pixels in [-1, 1) [n, 3, 299, 299] to 2048 numbers: pooled colours and their products, weighted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.linspace(-1, 1, 3 * 23 * 23)[:, None] * torch.linspace(0.5, 2, 2048))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, 13).flatten(1) @ self.weight
-
-
-class StandIn(nn.Module):
-    """What the real file looks like from outside: `layers`, and a call that may return features."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = StandInLayers()
-
-    def forward(self, x: Tensor, return_features: bool = False) -> Tensor:
-        assert return_features
-        return self.layers((x - 128) / 128)
-
-
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A cache folder with a TorchScript file in Inception's place, and the file's SHA-256."""
     cache = tmp_path_factory.mktemp("cache")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; the real file is made of it
-        torch.jit.script(StandIn().eval()).save(str(cache / INCEPTION_FILE))
-    return cache, hashlib.sha256((cache / INCEPTION_FILE).read_bytes()).hexdigest()
+    return cache, write_stand_in(cache / INCEPTION_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +243,20 @@ def test_a_file_that_is_not_inception_is_never_opened(
     with pytest.raises(WeightsError, match=f"not {sha256}"):
         features._inception(tmp_path / INCEPTION_FILE, CPU, sha256)
     assert opened == []
+
+
+@pytest.mark.parametrize("own_size", [True, False], ids=["inception", "small"])
+def test_pictures_of_different_sizes_have_the_features_they_have_alone(
+    stand_in: tuple[Path, str], own_size: bool
+) -> None:
+    cache, sha256 = stand_in
+    extractor = features._inception(cache / INCEPTION_FILE, CPU, sha256) if own_size else features.small()
+    images = [_random(1, *size)[0] for size in ((64, 80), (64, 80), (90, 33))]
+    out = extractor.each(images)
+    assert out.shape == (3, extractor.dims)
+    assert max(_error(extractor(image[None])[0], one) for image, one in zip(images, out, strict=True)) < 1e-5
+    assert torch.equal(extractor.each(images[:2]), extractor(torch.stack(images[:2])))
+    assert extractor.each([]).shape == (0, extractor.dims)
 
 
 def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_counts_at_256_are_those_of_the_paper() -> None:
     assert counts.counts(256) == {
         "stylegan2": {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611},
         "alis": {"generator": 24_240_346, "discriminator": 24_001_089, "total": 48_241_435},
+        "alis-nocoords": {"generator": 23_191_522, "discriminator": 24_001_089, "total": 47_192_611},
+        "locogan": {"generator": 29_724_386, "discriminator": 24_001_089, "total": 53_725_475},
     }
 
 

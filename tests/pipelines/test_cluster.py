@@ -1,9 +1,10 @@
-"""A crawl on a Ray cluster of two nodes: it uses both, survives the death of one, and keeps its limits."""
+"""A crawl and a filter on a Ray cluster of two nodes: they survive the death of one, the crawl keeps its limits."""
 
 from __future__ import annotations
 
 import bisect
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,9 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from comparing import assert_equal_datasets
 from fakes import FakeWeb, Plan
 from fakes.faults import IMAGES, Fault, Place
+from matrices import mostly_long
+from PIL import Image
+from running import lhq_command
 from web_crawl import Crawl, assert_complete, made_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -116,6 +122,59 @@ def test_a_node_that_dies_in_the_middle_costs_nothing_and_the_limits_hold(crawl)
     for place in IMAGES:
         assert crawl.web.busiest(place, 1.0) <= RATE
         assert busiest_at_once(crawl, place) <= CONNECTIONS
+
+
+FITTED = {  # settings that make a fit quick
+    "invariance": ("invariance.folds=2",),
+    "likelihood": ("likelihood.features=small", "likelihood.sample=16"),
+}
+PHOTOGRAPHS = 64
+
+
+@pytest.fixture(scope="module")
+def photographs(lhq, tmp_path_factory) -> Path:
+    """A crawled dataset of pictures that take a while to decode; the same picture in files of their own."""
+    place = tmp_path_factory.mktemp("photographs")
+    (place / "pictures").mkdir()
+    for kind in range(8):
+        picture = Image.effect_mandelbrot((2100, 1400), (-2 + kind / 9, -1.2, 1, 1.2), 60).convert("RGB")
+        noisy = Image.blend(picture, Image.effect_noise(picture.size, 90).convert("RGB"), 0.4)
+        buffer = io.BytesIO()
+        noisy.save(buffer, "JPEG", quality=92, progressive=True)
+        for copy in range(kind, PHOTOGRAPHS, 8):
+            (place / "pictures" / f"{copy:03d}.jpg").write_bytes(buffer.getvalue() + bytes([copy]))  # after its end
+    crawl = ("crawl", place / "d", "--source", "folder", "--path", place / "pictures", "--workers", "0")
+    assert lhq(*crawl).code == 0
+    return place / "d"
+
+
+@pytest.mark.parametrize("stage", mostly_long(list(FITTED), ("invariance",)))
+def test_a_node_that_dies_while_a_fitted_stage_measures_costs_nothing(lhq, photographs, tmp_path, stage):
+    settings = [part for one in FITTED[stage] for part in ("--set", one)]
+    shutil.copytree(photographs, tmp_path / "d")
+    shutil.copytree(photographs, tmp_path / "here")
+    assert lhq("filter", tmp_path / "here", f"--{stage}", *settings, "--workers", "0").code == 0
+    measured = tmp_path / "d" / "tables" / f"measurements_{stage}"
+    with cluster() as nodes:
+        command = lhq_command("filter", tmp_path / "d", f"--{stage}", *settings, "--workers", 2)
+        process = subprocess.Popen(
+            [*command, "--ray-address", nodes.address, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 240
+        while not list(measured.rglob("part-*.parquet")):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        nodes.kill_node()
+        at_death = sum(pq.read_metadata(part).num_rows for part in measured.rglob("part-*.parquet"))
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+    assert 0 < at_death < PHOTOGRAPHS, "it died in the middle"
+    assert json.loads(out)["stages"][stage]["errors"] == 0
+    assert_equal_datasets(tmp_path / "d", tmp_path / "here")
 
 
 def test_a_node_with_another_checkout_is_refused(crawl, tmp_path):

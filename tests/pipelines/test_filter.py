@@ -75,6 +75,47 @@ def test_a_new_threshold_decides_again_and_measures_nothing(lhq, dataset):
     assert measurements(dataset) == before
 
 
+def test_a_threshold_by_name_and_another_score_measure_nothing_either(lhq, dataset):
+    before = measurements(dataset)
+    for setting in ("threshold=strict", "score=official"):
+        ran = lhq("filter", dataset, "--set", f"invariance.{setting}", *QUICK).json
+        assert (ran["measured"]["invariance"]["images"], ran["measured"]["invariance"]["fitted"]) == (0, False)
+    (step,) = [
+        one
+        for one in json.loads((dataset / "subsets" / "curated.json").read_text())["steps"]
+        if one["stage"] == "invariance"
+    ]
+    assert (step["settings"]["threshold"], step["settings"]["score"]) == (0.7, "official")
+    assert measurements(dataset) == before
+
+
+def test_the_summary_tells_the_held_out_accuracy(lhq, dataset):
+    ran = lhq("filter", dataset, "--workers", "0")
+    (line,) = [line for line in ran.out.splitlines() if "held-out accuracy" in line]
+    measured = [row for row in measurements(dataset) if row["error"] is None]
+    told = sum(row["told"] for row in measured) / (2 * len(measured))
+    assert line.startswith(f"  invariance: held-out accuracy {told:.3f} (95 % interval ")
+    assert lhq("filter", dataset, *QUICK).json["notes"]["invariance"] == [line.removeprefix("  invariance: ")]
+
+
+def test_missing_weights_stop_before_any_data_is_touched(lhq, dataset, tmp_path):
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in dataset.rglob("*") if path.suffix != ".lock"}
+
+    before = files()
+    nowhere = {"LHQ_CACHE": str(tmp_path / "nothing")}
+    for arguments in (("--budget", "paper", "--invariance"), ("--set", "invariance.network=wide_resnet50_2")):
+        ran = lhq("filter", dataset, *arguments, "--workers", "0", env=nowhere)
+        assert ran.code == 1
+        assert ran.err.rstrip().endswith("run: lhq weights fetch wide_resnet50_2")
+    assert files() == before
+    assert lhq("filter", dataset, "--budget", "huge", "--invariance").code == 2
+    own = lhq(
+        "filter", dataset, "--budget", "paper", "--invariance", "--set", "invariance.network=small", *QUICK, env=nowhere
+    )
+    assert own.json["measured"]["invariance"]["images"] == 0, "what is set by itself counts more than the budget"
+
+
 def test_photos_that_arrive_later_are_measured_with_the_stored_fit_and_a_refit_makes_a_new_fingerprint(
     lhq, painted, dataset, tmp_path
 ):

@@ -15,13 +15,20 @@ from comparing import assert_equal_datasets
 from matrices import mostly_long
 from running import kill_after, run_until_killed
 
-FILTER = ("--tags", "--resolution", "--duplicates", "--objects", "--invariance")
-SETTINGS = ("resolution.min_side=90", "objects.detector=small", "invariance.folds=2")
+STAGES = ("--tags", "--resolution", "--duplicates", "--objects", "--likelihood", "--invariance")
+SETTINGS = ("resolution.min_side=90", "objects.detector=small", "likelihood.features=small", "invariance.folds=2")
+FILTER = (*STAGES, *(part for one in SETTINGS for part in ("--set", one)))
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
-IN_DUPLICATES = "measure.returned:9"  # objects takes seven batches, invariance one, before it
+IN_DUPLICATES = "measure.returned:8"  # its second batch: five of likelihood and one of invariance come before
 FILTER_POINTS = (
-    *("part.write.inside", "fit.inside", "fit.before_store", "measure.returned", "measure.returned:5", IN_DUPLICATES),
-    *("recipe.before_replace:2", "recipe.before_replace:3"),
+    "part.write.inside",
+    "fit.inside",  # of likelihood
+    "fit.inside:6",  # of invariance, which is reached after five batches of photos
+    "fit.before_store",
+    "fit.before_store:2",
+    "measure.returned",
+    IN_DUPLICATES,
+    *("recipe.before_replace:2", "recipe.before_replace:3", "recipe.before_replace:4"),
 )
 IN_PROCESS, TWO_WORKERS = ("--workers", "0"), ("--workers", "2")
 

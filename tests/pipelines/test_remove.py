@@ -20,7 +20,7 @@ from matrices import mostly_long
 from PIL import Image
 from running import run_until_killed
 
-from manifests import removal, schema
+from manifests import removal, reviews, schema, thumbnails
 from manifests.dataset import CRAWL_LOCK, Dataset
 from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
@@ -69,10 +69,11 @@ def original(tmp_path_factory: pytest.TempPathFactory, lhq) -> Path:
     rows = [{"sha256": sha, "fingerprint": "f", "error": None, "value": 1.0} for sha in dict.fromkeys(shas)]
     table = dataset.measurements_table("sharpness", COLUMNS)  # of a stage that this toolkit does not know
     table.append(pa.Table.from_pylist(rows, schema=table.schema))
-    with sqlite3.connect(root / "reviews.sqlite") as database:
-        database.execute("CREATE TABLE reviews (photo_id TEXT PRIMARY KEY, verdict TEXT)")
-        database.executemany("INSERT INTO reviews VALUES (?, 'reject')", [(_id(name),) for name in NAMES])
-    database.close()
+    with reviews.Reviews(root) as database:
+        for name in NAMES:
+            database.decide(_id(name), "anna", reviews.KEEP, token=f"token of {name}")
+    for row in dataset.files().to_pylist():
+        thumbnails.thumbnail(root, row["sha256"], row["path"])
     assert lhq("manifest", root, "-o", place / "all.parquet").code == 0
     assert lhq("export", root, place / "out", "--format", "folder", "--resolution", "8", "--workers", "0").code == 0
     return root
@@ -119,6 +120,8 @@ def test_one_photo_leaves_every_table_database_cache_and_the_image_store(dataset
         "reviews.sqlite": 1,
     }
     assert list(findings.files) == [sha256]
+    assert not thumbnails.path_of(root, sha256).exists()
+    assert len(files_of(root / thumbnails.FOLDER)) == 5, "those of the others stay"
     for trace in (_id(name), sha256, f"secret title of {name}"):
         assert trace.encode() not in _bytes(root), trace
     assert _names(dataset) == NAMES[1:]
@@ -327,5 +330,5 @@ def test_a_killed_removal_is_completed_by_whoever_holds_the_crawl_lock_next(data
         assert not removal.finish(now)
     assert len(files_of(dataset.root / "images")) == 5
     with sqlite3.connect(dataset.root / "reviews.sqlite") as database:
-        assert database.execute("SELECT count(*) FROM reviews").fetchone() == (6,)
+        assert database.execute("SELECT count(*) FROM decisions").fetchone() == (6,)
     database.close()

@@ -13,7 +13,7 @@ from PIL import Image
 SIZE = 32
 
 
-def export(dataset: Path, out: Path, *more: object, form: str = "folder", size: int = SIZE) -> tuple[object, ...]:
+def export(dataset: Path, out: Path | str, *more: object, form: str = "folder", size: int = SIZE) -> tuple[object, ...]:
     """The arguments of `lhq`; of an option given twice the later holds."""
     return ("export", dataset, out, "--format", form, "--resolution", size, "--workers", "0", *more)
 

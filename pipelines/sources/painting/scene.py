@@ -100,11 +100,13 @@ class Scene:
     subject_kind: str | None
     subject_size: tuple[float, float]
     plants: dict[str, str | bool | None]
+    control: bool = False  # leaves whirl before its left half
 
 
-def describe(seed: int, index: int) -> Scene:
-    """The scene at `index` (from 0) of the endless series `seed` (from 0); a pure function of the two.
+def describe(seed: int, index: int, *, control: bool = False) -> Scene:
+    """The scene at `index` (from 0) of the endless series `seed` (from 0); a pure function of its arguments.
 
+    With `control` a scene that would have a centred subject is a control scene instead; the others stay as they are.
     Raises ValueError for a negative seed or index.
     """
     u = iter(np.random.default_rng([seed, index, 0]).random(32).tolist())
@@ -118,6 +120,8 @@ def describe(seed: int, index: int) -> Scene:
     width, height = _size(too_small, next(u), next(u), next(u))
     subject = _pick(SUBJECTS, next(u)) if next(u) < CENTRED_SHARE else None
     size = (0.2 + 0.19 * next(u), 0.47 + 0.36 * next(u))
+    control = control and subject is not None
+    subject = None if control else subject
     words = next(u)
     blacklisted = _pick(BLACKLISTED, next(u)) if words < BLACKLISTED_SHARE else None
     tagged = words < BLACKLISTED_SHARE or words >= BLACKLISTED_SHARE + UNTAGGED_SHARE
@@ -146,7 +150,9 @@ def describe(seed: int, index: int) -> Scene:
             "too_small": too_small,
             "weather": weather,
             "kind": kind,
+            **({"control": True} if control else {}),
         },
+        control=control,
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pipelines.export import worker
+from pipelines.export.picture import Making
 from pipelines.export.worker import ExportWorker, Item
+
+SIZES = [(60, 90), (91, 60), (60, 92)]  # width, height of the first originals
 
 
 def test_one_decode_makes_all_crops_of_a_photo(originals, tmp_path, monkeypatch):
@@ -15,8 +18,13 @@ def test_one_decode_makes_all_crops_of_a_photo(originals, tmp_path, monkeypatch)
         return real(root, path, min_side)
 
     monkeypatch.setattr(worker, "read_image", counting)
-    items = [Item(f"p{at}", f"{at}.png", tuple((crop, f"{at}-{crop}.png") for crop in range(5))) for at in range(3)]
-    batch = ExportWorker(originals, tmp_path, 16).run([*items, Item("gone", "gone.png", ((0, "gone.png"),))])
+    items = [
+        Item(f"p{at}", f"{at}.png", *SIZES[at], tuple((crop, f"{at}-{crop}.png") for crop in range(5)))
+        for at in range(3)
+    ]
+    batch = ExportWorker(originals, tmp_path, Making(16)).run(
+        [*items, Item("gone", "gone.png", 9, 9, ((0, "gone.png"),))]
+    )
     assert decoded == ["0.png", "1.png", "2.png", "gone.png"]
     assert batch.rows["made"].to_pylist() == [5, 5, 5, 0]
     assert batch.rows["error"].to_pylist() == [None, None, None, "its file is missing from the image store"]

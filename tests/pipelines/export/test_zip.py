@@ -16,11 +16,13 @@ from exporting import SIZE, export, read_as_stylegan
 from PIL import Image
 from running import run_until_killed
 
-from pipelines.export import zip_
+from pipelines.engine.pool import InProcess
 from pipelines.export.format import Member
+from pipelines.export.zip_ import Zip
 
 CROPS = 3
-BESIDE = {"ATTRIBUTION.csv", "README.md", "SHA256SUMS", "export.json"}
+BESIDE = {"ATTRIBUTION.csv", "ATTRIBUTION.md", "README.md", "SHA256SUMS", "croissant.json", "export.json"}
+ZIP = Zip(".png")
 
 
 def zipped(dataset: Path, out: Path, *more: object) -> tuple[object, ...]:
@@ -140,7 +142,7 @@ def test_a_damaged_zip_is_named_and_left_alone(lhq, dataset, whole, tmp_path):
 
 
 def test_names_go_on_in_order_from_folder_to_folder():
-    names = [zip_.file(number) for number in (0, 999, 1000, 49_999, 99_999_999)]
+    names = [ZIP.file(number, "train") for number in (0, 999, 1000, 49_999, 99_999_999)]
     assert names == sorted(names)
     assert names[1:3] == ["00000/img00000999.png", "00001/img00001000.png"]
     assert names[3:] == ["00049/img00049999.png", "99999/img99999999.png"]
@@ -150,14 +152,14 @@ def test_names_go_on_in_order_from_folder_to_folder():
 def test_a_zip_may_hold_more_than_4_gib_and_65535_pictures(tmp_path):
     content = np.random.default_rng(1).bytes(66_000)
     (tmp_path / "one.png").write_bytes(content)
-    names = tuple(zip_.file(number) for number in range(66_000))
+    names = tuple(ZIP.file(number, "train") for number in range(66_000))
     for name in names:
-        placed = zip_.workplace(tmp_path) / name
+        placed = ZIP.workplace(tmp_path) / name
         placed.parent.mkdir(parents=True, exist_ok=True)
         placed.symlink_to(tmp_path / "one.png")
-    zip_.pack(tmp_path, [Member({}, names)])
+    ZIP.pack(tmp_path, [Member({"photo_id": "p"}, names)], frozenset(), InProcess())
     assert (tmp_path / "dataset.zip").stat().st_size > 2**32
-    assert {*names, "dataset.json"} == zip_.packed(tmp_path)
+    assert {*names, "dataset.json"} == ZIP.packed(tmp_path, [Member({}, names)])
     with zipfile.ZipFile(tmp_path / "dataset.zip") as archive:
         assert archive.infolist()[-2].header_offset > 2**32
         assert archive.read(names[-1]) == archive.read(names[0]) == content

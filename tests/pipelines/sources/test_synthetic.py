@@ -23,6 +23,7 @@ from manifests.errors import InputError, MisuseError
 from pipelines.sources.base import Found, Source, Wanted
 from pipelines.sources.painter import CENTRED_SHARE, describe, paint
 from pipelines.sources.painting.copies import BRIGHTER, COPIED_SHARE, KINDS, size_of
+from pipelines.sources.painting.flurry import plant_flurry
 from pipelines.sources.painting.scene import BLACKLISTED, MIN_SIDE, SUBJECTS, TOO_SMALL_SHARE, normalise
 from pipelines.sources.synthetic import PAGE, Synthetic
 
@@ -99,6 +100,7 @@ def test_the_fetcher_survives_pickling_and_gives_a_jpeg_of_the_promised_size() -
         "synthetic:0/000005\n",
         "synthetic:0/\u0660\u0660\u0660\u0660\u0660\u0665",
         "synthetic:0/" + "9" * 5000,
+        f"synthetic:{SEED}/000005-controls",
         "synthetic:0/000005-",
         "synthetic:0/000005-smaller",
         "synthetic:0/000005-half\n",
@@ -215,6 +217,44 @@ def test_a_copy_is_the_picture_changed_as_its_kind_says() -> None:
     assert np.abs(pixels["crop"] - plain[top:-top, left:-left]).mean() < 4
     dark = plain < 180
     assert np.median(pixels["bright"][dark] / np.maximum(plain[dark], 1)) == pytest.approx(BRIGHTER, abs=0.03)
+
+
+def test_control_scenes_stand_where_centred_subjects_would_and_nothing_else_changes() -> None:
+    plain = found(400)
+    control = [one for page in Synthetic(400, SEED, control=True).pages(Unread()) for one in page.found]
+    replaced = 0
+    for one, other in zip(plain, control, strict=True):
+        extra = json.loads(other.photo.extra)
+        if json.loads(one.photo.extra)["subject"] is None:
+            assert replace(one.photo, seen_at=other.photo.seen_at) == other.photo
+        else:
+            assert (other.photo.photo_id, extra["control"]) == (f"{one.photo.photo_id}-control", True)
+            assert (extra["subject"], extra["subject_kind"]) == (None, None)
+            assert (other.photo.width, other.photo.height, other.photo.tags) == (
+                one.photo.width,
+                one.photo.height,
+                one.photo.tags,
+            )
+            replaced += 1
+    assert replaced / 400 == pytest.approx(CENTRED_SHARE, abs=0.09)
+
+
+def test_leaves_whirl_before_the_left_half_only_and_each_time_alike() -> None:
+    index = next(index for index in range(100) if describe(SEED, index).subject_kind is not None)
+    photo_id = f"synthetic:{SEED}/{index:06d}-control"
+    fetcher = Synthetic(1).fetcher()
+    assert fetcher.fetch(Wanted(photo_id)).data == fetcher.fetch(Wanted(photo_id)).data
+    with pytest.raises(InputError, match="no subject"):
+        fetcher.fetch(Wanted(f"synthetic:{SEED}/{plain_index():06d}-control"))
+    rng = np.random.default_rng(0)
+    grey = np.full((200, 301, 3), 128, np.uint8)
+    planted = plant_flurry(grey, rng)
+    assert (planted[:, 150:] == 128).all()
+    assert (planted[:, :150] != 128).any(axis=(0, 2)).mean() > 0.25
+
+
+def plain_index() -> int:
+    return next(index for index in range(100) if describe(SEED, index).subject_kind is None)
 
 
 @pytest.mark.slow

@@ -1,0 +1,12 @@
+"""What people said of the photos, for the report: how well each filter agrees with them."""
+
+from __future__ import annotations
+
+from pipelines.agreement import Agreement, agreement
+from pipelines.funnel import Funnel
+
+
+def reviewed(funnel: Funnel) -> Agreement | None:
+    """What the reviewed random sample says of the filters; None where nothing of it is reviewed."""
+    found = agreement(funnel)
+    return found if found.sampled > found.flagged else None

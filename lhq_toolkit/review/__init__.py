@@ -1,0 +1,1 @@
+"""`lhq review`: a local page on which a person keeps or rejects photos."""

@@ -1,0 +1,192 @@
+"""`lhq verify`: is the dataset what it says? Every file's hash, every row's reference, what killed commands left."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests import atomic, removal, schema
+from manifests.dataset import Dataset
+from manifests.errors import LockedError, SetupError
+from manifests.tables import Table, is_generation
+from pipelines.engine import threads
+from pipelines.engine.progress import Progress
+from pipelines.every_lock import any_table, every_lock, measurement_tables
+from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, connect_to_read, inside
+
+SHOWN = 5  # examples of rows that point nowhere
+
+_PATH = re.compile(r"images/([0-9a-f]{2})/([0-9a-f]{64})\.[a-z0-9]+")
+
+
+def verify(dataset: Dataset) -> Verified:
+    """Look at everything; nothing is changed. Leftovers are looked for while nobody writes, if that can be had."""
+    found = Verified()
+    _check_tables(dataset, found)
+    whole = not found.findings
+    if whole:
+        _check_references(dataset, found)
+        _check_images(dataset, found)
+    else:
+        found.notes.append("files and references were not looked at, because a table is damaged")
+    check_beside(dataset, found)
+    try:
+        with every_lock(dataset, sweeping=False):
+            found.findings += leftovers(dataset)
+            found.findings += strays(dataset) if whole else []
+    except (LockedError, PermissionError) as error:
+        found.notes.append(f"leftovers were not looked for: {error}")
+    if Dataset.open(dataset.root).generations != dataset.generations:
+        raise SetupError(f"{dataset.root} was rewritten by a take-down meanwhile: run the same command again")
+    return found
+
+
+# Tables and what their rows point to.
+
+
+def all_tables(dataset: Dataset) -> dict[str, Table]:
+    """Every table there is, by name."""
+    return {
+        name: any_table(dataset, name) for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset))
+    }
+
+
+def _check_tables(dataset: Dataset, found: Verified) -> None:
+    """Read every column of every part: Parquet's checksums, gaps, the columns that are stated."""
+    for name, table in all_tables(dataset).items():
+        stated = {**schema.CRAWL_TABLES, "tombstones": schema.TOMBSTONES}.get(name, pa.schema([]))
+        try:
+            for part in table.parts():
+                with pq.ParquetFile(part.path, page_checksum_verification=True) as file:
+                    found.rows += file.read().num_rows
+                    for missing in sorted(
+                        {one.name for one in stated if not one.nullable} - set(file.schema_arrow.names)
+                    ):
+                        found.findings.append(Finding(Kind.TABLE, inside(dataset, part.path), f"lacks {missing}"))
+            table.row_count()  # SetupError where an append is missing
+        except (SetupError, pa.ArrowException, OSError) as error:
+            found.findings.append(Finding(Kind.TABLE, name, str(error)))
+
+
+def _check_references(dataset: Dataset, found: Verified) -> None:
+    photos = dataset.photos_table.read(["photo_id"])["photo_id"]
+    files = dataset.files_table.read(["photo_id", "sha256"])
+    known = {"photo_id": photos.combine_chunks(), "sha256": files["sha256"].drop_null().combine_chunks()}
+    named = {"photo_id": "photos", "sha256": "files"}
+    for name, table in all_tables(dataset).items():
+        for column in sorted({"photo_id", "sha256"} & table.stored_columns()):
+            if name == named[column] or (name, column) == ("files", "sha256"):
+                continue
+            values = table.read([column])[column].drop_null()
+            _refuse_unknown(found, name, named[column], values.filter(pc.invert(pc.is_in(values, known[column]))))
+    path = dataset.root / REVIEWS
+    if path.is_file():
+        with contextlib.suppress(sqlite3.Error):  # told of as a damaged database
+            values = pa.array(sorted(_photos_of(path)), pa.string())
+            _refuse_unknown(found, REVIEWS, "photos", values.filter(pc.invert(pc.is_in(values, known["photo_id"]))))
+
+
+def _refuse_unknown(found: Verified, name: str, named: str, lost: pa.Array | pa.ChunkedArray) -> None:
+    lost = pc.unique(lost)
+    if len(lost):
+        some = ", ".join(lost.to_pylist()[:SHOWN])
+        found.findings.append(Finding(Kind.REFERENCE, name, f"{len(lost):,} that {named} does not have: {some}"))
+
+
+def _photos_of(path: Path) -> set[str]:
+    """Photos that the reviews name."""
+    with contextlib.closing(connect_to_read(path)) as database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        quoted = ['"' + name.replace('"', '""') + '"' for name in tables]
+        having = [
+            one for one in quoted if any(row[1] == "photo_id" for row in database.execute(f"PRAGMA table_info({one})"))
+        ]
+        return {row[0] for one in having for row in database.execute(f"SELECT DISTINCT photo_id FROM {one}")}  # noqa: S608
+
+
+# Images.
+
+
+def _check_images(dataset: Dataset, found: Verified) -> None:
+    """Hash every file that an ok row names, on all cores."""
+    files = dataset.files()
+    files = files.filter(pc.equal(files["status"], schema.OK)).select(["photo_id", "sha256", "path", "bytes"])
+    named: dict[str, tuple[str, int]] = {}
+    for row in files.to_pylist():
+        match = _PATH.fullmatch(row["path"] or "")
+        if match is None or match[2] != row["sha256"] or match[1] != match[2][:2]:
+            found.findings.append(Finding(Kind.ROW, "files", f"{row['photo_id']}: its path is {row['path']!r}"))
+        else:
+            named[row["path"]] = (row["sha256"], row["bytes"] or -1)
+    with Progress("verify", len(named), "files") as progress, ThreadPoolExecutor(threads.cores()) as hashers:
+        for path, finding in zip(named, hashers.map(lambda one: _look(dataset, one, *named[one]), named), strict=True):
+            if finding is None:
+                found.files += 1
+                found.bytes += max(named[path][1], 0)
+            else:
+                found.findings.append(finding)
+            progress.advance(1)
+
+
+def _look(dataset: Dataset, path: str, sha256: str, size: int) -> Finding | None:
+    try:
+        with (dataset.root / path).open("rb") as stream:
+            there = os.fstat(stream.fileno()).st_size
+            if size >= 0 and there != size:
+                return Finding(Kind.DAMAGED, path, f"{there:,} bytes in place of {size:,}")
+            if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+                return Finding(Kind.DAMAGED, path, "its bytes are not those of its name")
+    except FileNotFoundError:
+        return Finding(Kind.MISSING, path, "is not there")
+    except OSError as error:
+        return Finding(Kind.DAMAGED, path, f"cannot be read ({error.strerror or error})")
+    return None
+
+
+def strays(dataset: Dataset) -> list[Finding]:
+    """Images that no row ever named: of a crawl that was killed between a file and its row."""
+    named = set(dataset.files_table.read(["path"])["path"].to_pylist())
+    return [
+        Finding(Kind.STRAY, path, "no row names it")
+        for path in sorted(inside(dataset, one) for one in _walk(dataset.root / "images"))
+        if path not in named and _PATH.fullmatch(path)
+    ]
+
+
+# What killed commands leave.
+
+
+def leftovers(dataset: Dataset) -> list[Finding]:
+    """Temporary files, tables' old generations, parts that were merged, a take-down that was not completed."""
+    found = []
+    for path in _walk(dataset.root):
+        place = inside(dataset, path)
+        if any(piece.startswith(atomic.TEMPORARY) for piece in place.split("/")) and not place.startswith("exports/"):
+            found.append(Finding(Kind.LEFTOVER, place, "of a write that was interrupted"))
+    for table in all_tables(dataset).values():
+        for other in sorted(table.folder.parent.iterdir()) if table.folder.parent.is_dir() else ():
+            if is_generation(other) and other != table.folder:
+                found.append(Finding(Kind.LEFTOVER, inside(dataset, other), "a generation that is not the current one"))
+        with contextlib.suppress(SetupError):
+            live = {part.path for part in table.parts()}
+            merged = [path for path in table.folder.glob("part-*.parquet") if path not in live] if live else []
+            found += [Finding(Kind.LEFTOVER, inside(dataset, path), "was merged into another part") for path in merged]
+    if (dataset.root / removal.JOURNAL).exists():
+        found.append(Finding(Kind.LEFTOVER, removal.JOURNAL, "a take-down that was interrupted"))
+    return found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):
+        for name in names:
+            yield Path(place) / name
