@@ -91,7 +91,7 @@ def _estimate(
         worker = StageWorker(dataset.root, stage, folder, mark or "")
         if sample:
             worker.setup(Share())
-        each = _seconds_each(sample, lambda items: _measure(worker, items))
+        each = _seconds_each(sample, worker.run_all)
     return None if each is None else each * len(todo) / count
 
 
@@ -101,13 +101,6 @@ def _read(dataset: Dataset, stage: Stage[Any], items: Sequence[ImageItem]) -> No
             read_image(dataset.root, path, stage.min_side)
         except InputError:
             continue  # takes its time all the same
-
-
-def _measure(worker: StageWorker, items: Sequence[ImageItem]) -> None:
-    """All of them: a worker hands back what it reads ahead only."""
-    while items:
-        batch = worker.run(items)
-        items = [*batch.kept, *batch.left_of(items)]
 
 
 def _seconds_each(sample: Sequence[ImageItem], work: Callable[[Sequence[ImageItem]], object]) -> float | None:

@@ -208,6 +208,14 @@ class StageWorker:
             kept=[item for item in open_ if item not in back],
         )
 
+    def run_all(self, items: Sequence[ImageItem]) -> list[Batch]:
+        """Measure all of the images, in as many calls as that takes."""
+        done: list[Batch] = []
+        while items:
+            done.append(self.run(items))
+            items = [*done[-1].kept, *done[-1].left_of(items)]
+        return done
+
     def _read(self, item: ImageItem) -> Any:
         return self.stage.prepare(read_image(self.root, item[1], self.stage.min_side))
 
