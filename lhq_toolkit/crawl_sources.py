@@ -33,6 +33,7 @@ _USERS = {  # of each option; those that all sources heed are not here
     "metadata": ("--metadata", ("folder",)),
     "limit": ("--limit", (*_WEB, "lsun", "synthetic")),
     "seed": ("--seed", ("synthetic",)),
+    "objects": ("--objects", ("synthetic",)),
     "copies": ("--copies", ("synthetic",)),
     "control": ("--control", ("synthetic",)),
     "queries": ("--queries", _APIS),
@@ -58,6 +59,7 @@ class Options:
     metadata: Path | None = None
     limit: int | None = None
     seed: int | None = None
+    objects: bool = False
     copies: bool = False
     control: bool = False
     queries: Path | None = None
@@ -144,7 +146,13 @@ class Maker:
 
         if options.limit is None:
             raise MisuseError("--source synthetic is endless: say how many scenes with --limit")
-        return Synthetic(options.limit, options.seed or 0, options.copies, options.control)
+        return Synthetic(
+            options.limit,
+            options.seed or 0,
+            copies=options.copies,
+            control=options.control,
+            objects=options.objects,
+        )
 
     def rate(self, name: str) -> Rate:
         """How often an API may be asked."""

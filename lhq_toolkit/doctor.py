@@ -109,9 +109,11 @@ def _gpu() -> Check:
 
 
 def _detectron2() -> Check:
-    needed_for = "objects with a model of its zoo (optional)"
+    from models.detectors import DETECTRON2_INSTALL
+
+    needed_for = "objects.detector=detectron2 (optional)"
     if importlib.util.find_spec("detectron2") is None:
-        return Check("detectron2", MISSING, "not installed: it comes from its source only", needed_for)
+        return Check("detectron2", MISSING, f"not installed; run: {DETECTRON2_INSTALL}", needed_for)
     return _package("detectron2", needed_for, basic=False)
 
 

@@ -91,7 +91,7 @@ def _estimate(
         worker = StageWorker(dataset.root, stage, folder, mark or "")
         if sample:
             worker.setup(Share())
-        each = _seconds_each(sample, worker.run)
+        each = _seconds_each(sample, worker.run_all)
     return None if each is None else each * len(todo) / count
 
 

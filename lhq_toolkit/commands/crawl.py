@@ -46,6 +46,9 @@ def crawl(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
     ] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="synthetic: people, animals, vehicles in some scenes.")
+    ] = False,
     copies: Annotated[
         bool, typer.Option("--copies", help="synthetic: some scenes once more, resized, cropped, mirrored, brighter...")
     ] = False,
@@ -132,6 +135,7 @@ def crawl(
         metadata=metadata,
         limit=limit,
         seed=seed,
+        objects=objects,
         control=control,
         copies=copies,
         queries=queries,

@@ -24,6 +24,9 @@ def filter_(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Of photos that show the same picture keep one.")
     ] = False,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Reject photos with people, animals, vehicles, furniture.")
+    ] = False,
     likelihood: Annotated[
         bool, typer.Option("--likelihood", help="Reject the photos that are least like the set.")
     ] = False,
@@ -73,6 +76,7 @@ def filter_(
         "tags": tags,
         "resolution": resolution,
         "duplicates": duplicates,
+        "objects": objects,
         "likelihood": likelihood,
         "invariance": invariance,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,17 @@ from manifests.locks import Lock
 from manifests.tables import latest, not_in, sorted_by
 from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
+from pipelines.engine.memory import Halving
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
+from pipelines.engine.reading import Reader
 from pipelines.engine.share import Share
 from pipelines.engine.stage import RGB, FitInput, Stage
 
 BATCH_BYTES = 512 * 1024**2  # of pixels held at once: what is no JPEG is decoded in full
+GROUPS_AHEAD = 2  # of images measured at once, so many groups are read ahead
+GROUPS_GIVEN = 4  # to a worker in one call: more than it reads ahead
+SECONDS = 5.0  # after so long a worker hands in what it has
 
 ImageItem = tuple[str, str]  # sha256, path relative to the dataset
 
@@ -148,7 +155,7 @@ def _measure(
             progress.advance(batch.done)
 
         worker = StageWorker(dataset.root, stage, fit.folder if fit else None, wanted)
-        pool.run(worker, items, stage.resources.batch_size, commit, gpus=stage.resources.gpus)
+        pool.run(worker, items, GROUPS_GIVEN * stage.resources.batch_size, commit, gpus=stage.resources.gpus)
         return Measured(wanted, False, len(items), errors, progress.seconds)
 
 
@@ -163,41 +170,107 @@ def read_image(root: Path, path: str, min_side: int | None) -> RGB:
 
 @dataclass
 class StageWorker:
-    """Decodes images and measures them; what is wrong with one becomes the `error` of its row."""
+    """Decodes images and measures them; what is wrong with one becomes the `error` of its row.
+
+    Threads decode what comes next while a batch is measured, also between two calls of `run`: it keeps a few images
+    that it goes on with in the next one.
+    """
 
     root: Path
     stage: Stage[Any]
     artefact: Path | None
     fingerprint: str
     _schema: pa.Schema = field(init=False, repr=False)
+    reader: Reader[ImageItem] = field(init=False, repr=False)
+    halving: Halving = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._schema = schema.measurement_schema(self.stage.columns)
 
     def setup(self, share: Share) -> None:  # noqa: ARG002 (no limit to share)
         self.stage.setup(self.artefact)
+        ahead = GROUPS_AHEAD * self.stage.resources.batch_size
+        self.reader = Reader(self._read, threads.fixed(), ahead=ahead, room=BATCH_BYTES)
+        self.halving = Halving()
 
     def run(self, items: Sequence[ImageItem]) -> Batch:
-        good: list[str] = []
-        images: list[RGB] = []
-        rows: list[dict[str, Any]] = []
-        held = 0
-        for sha256, path in items:
-            if held >= BATCH_BYTES:
-                break
-            try:
-                images.append(read_image(self.root, path, self.stage.min_side))
-                good.append(sha256)
-                held += images[-1].nbytes
-            except InputError as error:
-                rows.append({"sha256": sha256, "fingerprint": self.fingerprint, "error": str(error)})
-        rows.extend(self._measured(good, images))
-        return Batch(pa.Table.from_pylist(rows, schema=self._schema), len(rows))
+        """Measure the images, or as many as a few seconds allow. Where more may follow, some are only read ahead."""
+        fresh = [item for item in items if item not in self.reader]
+        self.reader.add(fresh)
+        work = _Work(self, min(self.stage.resources.batch_size, len(items) // 2) if fresh else 0)
+        done = {row["sha256"] for row in work.do(items)}
+        back = set(self.reader.take_back())
+        open_ = [item for item in items if item[0] not in done]
+        return Batch(
+            pa.Table.from_pylist(work.rows, schema=self._schema),
+            len(work.rows),
+            left=[item for item in open_ if item in back],
+            kept=[item for item in open_ if item not in back],
+        )
 
-    def _measured(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Iterator[dict[str, Any]]:
-        if not sha256s:
+    def run_all(self, items: Sequence[ImageItem]) -> list[Batch]:
+        """Measure all of the images, in as many calls as that takes."""
+        done: list[Batch] = []
+        while items:
+            done.append(self.run(items))
+            items = [*done[-1].kept, *done[-1].left_of(items)]
+        return done
+
+    def _read(self, item: ImageItem) -> Any:
+        return self.stage.prepare(read_image(self.root, item[1], self.stage.min_side))
+
+
+class _Work:
+    """One call of a worker: images of a kind are gathered and measured together, until `keep` of all are left."""
+
+    def __init__(self, worker: StageWorker, keep: int) -> None:
+        self._worker, self._stage, self._reader = worker, worker.stage, worker.reader
+        self._keep = keep
+        self._until = time.monotonic() + SECONDS
+        self._groups: dict[Hashable, list[ImageItem]] = {}
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def _is_late(self) -> bool:
+        return bool(self.rows) and time.monotonic() > self._until
+
+    def do(self, items: Sequence[ImageItem]) -> list[dict[str, Any]]:
+        """The rows of what was measured of the items: at least one."""
+        waiting = deque(items)
+        while waiting and not self._is_late and not (self.rows and len(items) - len(self.rows) <= self._keep):
+            self._gather(waiting.popleft())
+        gathered = self._keep // 2  # room for the rarer kinds, which wait for more of theirs
+        while sum(map(len, self._groups.values())) > gathered and not self._is_late:
+            self._measure(max(self._groups, key=lambda kind: len(self._groups[kind])))
+        return self.rows
+
+    def _gather(self, item: ImageItem) -> None:
+        try:
+            image = self._reader.result(item)
+        except InputError as error:
+            self._reader.forget(item)
+            self._add(item[0], error=str(error))
             return
-        columns = self.stage.measure(sha256s, images)
-        for at, sha256 in enumerate(sha256s):
-            values = {name: columns[name][at] for name in self.stage.columns}
-            yield {"sha256": sha256, "fingerprint": self.fingerprint, "error": None, **values}
+        kind = self._stage.alike(image)
+        group = self._groups.setdefault(kind, [])
+        group.append(item)
+        if len(group) == self._stage.resources.batch_size:
+            self._measure(kind)
+        while self._reader.is_full and self._groups:
+            self._measure(max(self._groups, key=lambda kind: len(self._groups[kind])))
+
+    def _measure(self, kind: Hashable) -> None:
+        group = self._groups.pop(kind)
+
+        def measure(items: Sequence[ImageItem]) -> Mapping[str, Sequence[Any]]:
+            images = [self._reader.result(item) for item in items]
+            return self._stage.measure([sha256 for sha256, _ in items], images)
+
+        for part, columns in self._worker.halving.call(measure, group):
+            for at, (sha256, _) in enumerate(part):
+                self._add(sha256, **{name: columns[name][at] for name in self._stage.columns})
+        for item in group:
+            self._reader.forget(item)
+
+    def _add(self, sha256: str, error: str | None = None, **values: Any) -> None:
+        self.rows.append({"sha256": sha256, "fingerprint": self._worker.fingerprint, "error": error, **values})

@@ -68,6 +68,7 @@ class OnRay:
         cores = self._cores()
         count = self._workers or cores
         count = min(count, at_most or count)
+        gpus, count = _share_gpus(gpus, count, self._gpus())
         if feed.ended:  # known in number: small batches, so that the workers end together
             count = min(count, len(feed))
             batch = max(1, min(batch, -(-len(feed) // (count * _BATCHES_PER_WORKER))))
@@ -115,6 +116,18 @@ class OnRay:
         import ray
 
         return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+
+    def _gpus(self) -> float:
+        import ray
+
+        return float(ray.cluster_resources().get("GPU", 0.0))  # type: ignore[no-untyped-call]
+
+
+def _share_gpus(wanted: float, count: int, there: float) -> tuple[float, int]:
+    """The share of a graphics card that each worker gets, and how many workers that makes; none where none is."""
+    if not wanted or not there:
+        return 0.0, count
+    return wanted, max(1, min(count, int(there / wanted)))
 
 
 def _refuse_silence(address: str) -> None:

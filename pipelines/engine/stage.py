@@ -8,7 +8,7 @@ fast, pure, and done again whenever a threshold changes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -52,8 +52,8 @@ def _is_measuring(extra: Any) -> bool:
 class Resources:
     """What one worker of the stage needs."""
 
-    gpus: float = 0.0
-    batch_size: int = 64  # images handed to `measure` at once
+    gpus: float = 0.0  # share of a graphics card, where the cluster has any
+    batch_size: int = 64  # images handed to `measure` at once, at most
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,19 @@ class Stage(ABC, Generic[S]):
     def setup(self, artefact: Path | None) -> None:
         """Called once per worker before `measure`; `artefact` is the folder that `fit`'s files were stored in."""
 
-    def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
-        """The declared columns for a batch of images, in order. Raises nothing for a decodable image."""
+    def prepare(self, image: RGB) -> Any:
+        """What `measure` is given of an image, with `nbytes`; called in a thread beside `measure`. Raises nothing."""
+        return image
+
+    def alike(self, image: Any) -> Hashable:  # noqa: ARG002 (all are, unless a stage says otherwise)
+        """Of what `prepare` gave: images with the same answer are measured together."""
+        return None
+
+    def measure(self, sha256s: Sequence[str], images: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
+        """The declared columns for a batch of images, in order. Raises nothing for a decodable image.
+
+        It may be called again with half of them where the graphics card runs out of memory.
+        """
         raise NotImplementedError(f"{self.name} measures nothing")
 
     @abstractmethod

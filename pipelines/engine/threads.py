@@ -13,6 +13,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def fixed() -> int:
+    """The number that `fix` has set in this process; before, one per core."""
+    count = os.environ.get(_VARIABLES[0], "")
+    return int(count) if count.isdigit() and int(count) else cores()
+
+
 def environment(count: int) -> dict[str, str]:
     """Environment that fixes the thread pools of a process before it starts."""
     return dict.fromkeys(_VARIABLES, str(count))

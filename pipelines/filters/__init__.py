@@ -12,11 +12,12 @@ from pipelines.engine.stage import Stage
 from pipelines.filters.duplicates import Duplicates
 from pipelines.filters.invariance import Invariance
 from pipelines.filters.likelihood import Likelihood
+from pipelines.filters.objects import Objects
 from pipelines.filters.resolution import Resolution
 from pipelines.filters.tags import Tags
 
 STAGES: Mapping[str, type[Stage[Any]]] = {
-    stage.name: stage for stage in (Tags, Resolution, Duplicates, Likelihood, Invariance)
+    stage.name: stage for stage in (Tags, Resolution, Duplicates, Objects, Likelihood, Invariance)
 }
 
 

@@ -15,12 +15,13 @@ from pipelines.sources.painting.flurry import plant_flurry
 from pipelines.sources.painting.grounds import Stand
 from pipelines.sources.painting.light import light_of
 from pipelines.sources.painting.places import paint_place
+from pipelines.sources.painting.planting import Plan, Planted, needs_ground, plans, plant
 from pipelines.sources.painting.scene import CENTRED_SHARE, LICENSES, SUBJECTS, Scene, describe
 from pipelines.sources.painting.sky import paint_sky
 from pipelines.sources.painting.subjects import place_subject
 from pipelines.sources.painting.weather import air, falling
 
-__all__ = ["CENTRED_SHARE", "LICENSES", "Scene", "describe", "paint"]
+__all__ = ["CENTRED_SHARE", "LICENSES", "Planted", "Scene", "describe", "paint", "paint_planted", "plans"]
 
 _SKYLINE: dict[str, tuple[float, float]] = {  # range of the horizon, fraction of the height
     "mountain lake": (0.52, 0.62),
@@ -42,7 +43,17 @@ _CONTRAST = np.clip((_TONE + 0.44 * (_TONE - 0.45) * _TONE * (1 - _TONE)) * 255 
 
 def paint(seed: int, index: int, *, control: bool = False) -> npt.NDArray[np.uint8]:
     """The pixels [height, width, 3] of the scene that `describe` with the same arguments describes."""
-    scene = describe(seed, index, control=control)
+    return _paint(describe(seed, index, control=control), ())[0]
+
+
+def paint_planted(seed: int, index: int) -> tuple[npt.NDArray[np.uint8], list[Planted]]:
+    """The scene with what `plans` plants in it, and what can be seen of that: the truth for a detector."""
+    scene = describe(seed, index)
+    return _paint(scene, plans(scene))
+
+
+def _paint(scene: Scene, planned: tuple[Plan, ...]) -> tuple[npt.NDArray[np.uint8], list[Planted]]:
+    seed, index = scene.seed, scene.index
     rng = np.random.default_rng([seed, index, 1])
     height, width = scene.height + 2 * RIM, scene.width + 2 * RIM
     unit = min(scene.height, scene.width) / 300
@@ -57,15 +68,16 @@ def paint(seed: int, index: int, *, control: bool = False) -> npt.NDArray[np.uin
         floor=height,
     )
     paint_sky(canvas, horizon)
-    stand = paint_place(canvas, scene.kind, horizon, scene.subject_kind is not None)
+    stand = paint_place(canvas, scene.kind, horizon, scene.subject_kind is not None or needs_ground(planned))
     _bystanders(canvas, stand)
     air(canvas, scene.weather, horizon)
     if scene.subject_kind is not None:
         _centre(canvas, scene, scene.subject_kind)
+    planted = plant(canvas, scene, planned, horizon, stand)
     canvas.stroke(3.6 * unit, 1.8 * unit, 0.02)
     falling(canvas, scene.weather)
     picture = _finish(canvas)
-    return plant_flurry(picture, rng) if scene.control else picture
+    return plant_flurry(picture, rng) if scene.control else picture, planted
 
 
 def _bystanders(canvas: Canvas, stand: Stand) -> None:

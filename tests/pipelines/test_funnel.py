@@ -314,7 +314,8 @@ def test_an_empty_dataset_has_an_empty_funnel(empty):
 @pytest.mark.slow
 def test_an_empty_dataset_is_filtered_and_written_and_has_nothing_to_export(lhq, empty, tmp_path):
     here = ("--workers", "0", "--json")
-    ran = lhq("filter", empty.root, "--all", "--set", "likelihood.features=small", *here)
+    small = ("--set", "objects.detector=small", "--set", "likelihood.features=small")
+    ran = lhq("filter", empty.root, "--all", *small, *here)
     assert ran.code == 0, ran.err
     assert ran.json["curated"] == 0
     assert lhq("status", empty.root, "--json").json["stages"] == ran.json["stages"]

@@ -15,8 +15,8 @@ from comparing import assert_equal_datasets
 from matrices import mostly_long
 from running import kill_after, run_until_killed
 
-STAGES = ("--tags", "--resolution", "--duplicates", "--likelihood", "--invariance")
-SETTINGS = ("resolution.min_side=90", "likelihood.features=small", "invariance.folds=2")
+STAGES = ("--tags", "--resolution", "--duplicates", "--objects", "--likelihood", "--invariance")
+SETTINGS = ("resolution.min_side=90", "objects.detector=small", "likelihood.features=small", "invariance.folds=2")
 FILTER = (*STAGES, *(part for one in SETTINGS for part in ("--set", one)))
 CRAWL_POINTS = ("part.write.inside", "part.write.inside:3", "crawl.placed", "crawl.placed:2")
 IN_DUPLICATES = "measure.returned:8"  # its second batch: five of likelihood and one of invariance come before
@@ -45,11 +45,20 @@ class Unbroken:
 
     def crawl(self, dataset: Path, mode: Sequence[str]) -> list[object]:
         folder = ("--source", "folder", "--path", self.folder, "--metadata", self.folder / "metadata.csv")
-        second_batch = ("--source", "synthetic", "--seed", "3", "--limit", "4", "--copies")  # three scenes twice
+        second_batch = (
+            "--source",
+            "synthetic",
+            "--seed",
+            "3",
+            "--limit",
+            "4",
+            "--copies",
+            "--objects",
+        )  # three scenes twice
         return ["crawl", dataset, *folder, *second_batch, *mode]
 
     def filter(self, dataset: Path, mode: Sequence[str]) -> list[object]:
-        return ["filter", dataset, *FILTER, *mode]
+        return ["filter", dataset, *FILTER, *(part for one in SETTINGS for part in ("--set", one)), *mode]
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def assert_equal_rows(left: list[dict], right: list[dict], what: str) -> None:
         for column, value in one.items():
             if column.endswith("_at"):
                 continue
-            if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float)):
+            if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float | list)):
                 np.testing.assert_allclose(value, other[column], rtol=TOLERANCE, err_msg=f"{what}.{column}")
             else:
                 assert value == other[column], f"{what}.{column}"

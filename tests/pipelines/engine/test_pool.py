@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from manifests.errors import SetupError
 from pipelines.engine import crew
 from pipelines.engine.pool import Batch, InProcess, open_pool
-from pipelines.engine.ray_pool import OnRay
+from pipelines.engine.ray_pool import OnRay, _share_gpus
 from pipelines.engine.share import Share
 from pipelines.web import keys
 
@@ -138,3 +138,18 @@ def test_more_workers_than_cores_still_leave_room_and_end(ray_pool):
 def test_an_address_where_no_ray_listens_is_told_at_once():
     with pytest.raises(SetupError, match="no Ray answers"), OnRay(2, "127.0.0.1:1"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count", "there", "each", "workers"),
+    [
+        (0.0, 16, 1.0, 0.0, 16),  # a stage that wants none takes none
+        (0.25, 16, 0.0, 0.0, 16),  # none is there: the processors compute
+        (0.25, 16, 1.0, 0.25, 4),
+        (0.25, 2, 1.0, 0.25, 2),
+        (0.25, 64, 8.0, 0.25, 32),
+        (1.0, 4, 0.5, 1.0, 1),
+    ],
+)
+def test_graphics_cards_are_shared_by_as_many_workers_as_the_stage_says(wanted, count, there, each, workers):
+    assert _share_gpus(wanted, count, there) == (each, workers)

@@ -1,0 +1,206 @@
+"""The objects stage: rejects a photo with people, animals, vehicles, furniture: what no endless landscape has.
+
+The second step of LHQ, which its authors name (Mask R-CNN) and did not publish. Everything found is stored, weak or
+small as it may be; which classes count, from which score and size on, is decided afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from manifests.errors import SetupError
+from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
+from pipelines.filters import objects_thresholds
+from pipelines.filters.objects_thresholds import Threshold
+from pipelines.filters.pretrained import GivenFile, find
+
+if TYPE_CHECKING:  # deciding needs no network: torch is imported where things are looked for
+    from models.detectors.base import Detector, Frame
+
+MIN_SIDE, SMALL_MIN_SIDE = 800, 160  # pixels: what the detectors look at
+BATCH = 8  # frames: on a processor more gain nothing
+
+
+OptionalShare = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(empty_is_none)]
+
+
+def _checked(text: str) -> str:
+    objects_thresholds.parse_all(text)
+    return text.strip()
+
+
+class ObjectsSettings(StageSettings):
+    """Which network looks, and what of the things it finds counts.
+
+    `classes` is a list in the form of objects_classes.txt; `thresholds` replaces single lines of it, such as
+    `person 0.9 0.01, boat never`; `score` and `area`, where given, stand for those of every class.
+    """
+
+    detector: Literal["maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn", "detectron2", "small"] = measuring(
+        "maskrcnn_resnet50_fpn_v2"
+    )
+    config: str = measuring("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x")  # of detectron2's model zoo
+    weights: GivenFile = None  # instead of the registered file; detectron2 always wants one
+    classes: GivenFile = None
+    thresholds: Annotated[str, AfterValidator(_checked)] = ""
+    score: OptionalShare = None
+    area: OptionalShare = None
+
+
+class Objects(Stage[ObjectsSettings]):
+    """Rejects a photo in which a thing that counts was found large enough and surely enough.
+
+    The reason names the surest such thing and its score, rounded down to a tenth. The value is the highest score
+    among the things that count by class and size, whether it was enough or not; none where there is no such thing.
+    """
+
+    name = "objects"
+    version = 1
+    settings_type = ObjectsSettings
+    columns = {  # noqa: RUF012
+        "classes": pa.list_(pa.string()),
+        "scores": pa.list_(pa.float32()),
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),  # left, top, right, bottom: fractions of the picture's sides
+        "areas": pa.list_(pa.float32()),  # of the masks, as fractions of the picture
+    }
+    resources = Resources(gpus=0.25, batch_size=BATCH)
+
+    def __init__(self, settings: ObjectsSettings) -> None:
+        super().__init__(settings)
+        self.min_side = SMALL_MIN_SIDE if settings.detector == "small" else MIN_SIDE
+
+    @cached_property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """What counts, by class; SetupError where a list cannot be read."""
+        settings = self.settings
+        listed = objects_thresholds.read(settings.classes or objects_thresholds.DEFAULTS)
+        chosen = objects_thresholds.changed(listed, objects_thresholds.parse_all(settings.thresholds))
+        return {
+            name: Threshold(
+                one.score if settings.score is None else settings.score,
+                one.area if settings.area is None else settings.area,
+            )
+            for name, one in chosen.items()
+        }
+
+    def reads(self) -> Sequence[str]:
+        return ()
+
+    def weights_hash(self) -> str:
+        """SHA-256 of the file of weights. SetupError, with what to do, where something is missing."""
+        _ = self.thresholds  # a list that is wrong is told of before anything is measured
+        return _weights_file(self.settings)[1]
+
+    def setup(self, artefact: Path | None) -> None:
+        """Load the network."""
+        del artefact
+        self._detector = make_detector(self.settings)
+
+    def prepare(self, image: RGB) -> Frame:
+        """The picture at the detector's size."""
+        return self._detector.scale.frame(image)
+
+    def alike(self, image: Frame) -> Hashable:
+        """Frames of one padded size go through the network together."""
+        return self._detector.scale.padded(image)
+
+    def measure(self, sha256s: Sequence[str], images: Sequence[Frame]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
+        """`classes`, `scores`, `boxes` and `areas` of everything that the detector found, in its order."""
+        found = self._detector.detect(images)
+        return {
+            "classes": [list(one.classes) for one in found],
+            "scores": [one.scores.tolist() for one in found],
+            "boxes": [one.boxes.tolist() for one in found],
+            "areas": [one.areas.tolist() for one in found],
+        }
+
+    def decide(self, view: pa.Table) -> Verdicts:
+        """Verdicts from `classes`, `scores` and `areas`."""
+        thresholds, nothing = self.thresholds, Threshold(np.inf, np.inf)
+        lists = view["classes"].combine_chunks()
+        photos = pc.list_parent_indices(lists).to_numpy()
+        found = pc.dictionary_encode(pc.list_flatten(lists))
+        scores, areas = (pc.list_flatten(view[name].combine_chunks()).to_numpy() for name in ("scores", "areas"))
+        names: list[str] = found.dictionary.to_pylist()
+        codes = found.indices.to_numpy()
+        least = [thresholds.get(name, nothing) for name in names]
+        large = areas >= np.array([one.area for one in least])[codes]
+        sure = large & (scores >= np.array([one.score for one in least])[codes])
+        value = _highest(scores, photos, large, view.num_rows)[0]
+        _, surest = _highest(scores, photos, sure, view.num_rows)
+        reason: npt.NDArray[np.object_] = np.full(view.num_rows, None, dtype=object)
+        hit = np.flatnonzero(surest >= 0)
+        value[hit] = scores[surest[hit]]
+        tenths = np.floor(scores[surest[hit]].astype(np.float64) * 10 + 1e-6).astype(np.int64)
+        said = list(zip(codes[surest[hit]].tolist(), tenths.tolist(), strict=True))
+        texts = {pair: f"{names[pair[0]]} (score {pair[1] / 10:.1f})" for pair in said}
+        reason[hit] = [texts[pair] for pair in said]
+        numbers = [None if np.isnan(one) else one for one in value.tolist()]
+        return Verdicts(keep=(surest < 0).tolist(), reason=reason.tolist(), value=numbers)
+
+
+def _highest(
+    scores: npt.NDArray[np.float32], photos: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], count: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Per photo the highest of the chosen scores (NaN where there is none) and its place (-1)."""
+    at = np.flatnonzero(chosen)
+    order = at[np.lexsort((-at, scores[at]))]  # of equals the first comes last, and stays
+    place = np.full(count, -1, np.int64)
+    place[photos[order]] = order
+    best = np.full(count, np.nan)
+    best[place >= 0] = scores[place[place >= 0]]
+    return best, place
+
+
+def _weights_file(settings: ObjectsSettings) -> tuple[Path, str]:
+    """The file of weights and its SHA-256."""
+    from models import weights
+    from models.detectors import SMALL_FILE, detectron2_is_installed, how_to_install_detectron2
+
+    given = settings.weights
+    if settings.detector in weights.REGISTRY:
+        found = find(settings.detector, given)
+        return found.path, found.sha256
+    if settings.detector == "small":
+        given = given or SMALL_FILE
+    elif not detectron2_is_installed():
+        raise SetupError(how_to_install_detectron2())
+    if given is None:
+        raise SetupError(
+            "objects.detector=detectron2 needs weights: give safetensors or a weights-only checkpoint with "
+            "--set objects.weights=PATH (its zoo publishes pickles, which run code when opened: README, objects)"
+        )
+    if not given.is_file():
+        raise SetupError(f"{given} is missing: give the path of a file of weights with --set objects.weights=PATH")
+    return given, weights.sha256_of(given)
+
+
+def make_detector(settings: ObjectsSettings) -> Detector:
+    """The network of these settings with its weights, on a graphics card where there is one."""
+    import torch
+
+    from models import weights
+    from models.detectors import detectron2_rcnn
+    from models.detectors.small import SmallDetector
+    from models.detectors.torchvision_rcnn import TorchvisionRCNN
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    path, _ = _weights_file(settings)
+    try:
+        tensors = weights.read_tensors(path)
+        if settings.detector == "small":
+            return SmallDetector(tensors, device)
+        if settings.detector == "detectron2":
+            return detectron2_rcnn.Detectron2RCNN(settings.config, tensors, device)
+        return TorchvisionRCNN(settings.detector, tensors, device)
+    except weights.WeightsError as error:
+        raise SetupError(f"objects: {error}") from error
