@@ -25,7 +25,7 @@ LEAST_SCORE = 0.05
 NMS = 0.5  # overlap (intersection over union) from which the weaker of two boxes goes
 # Added to the logits of middles and insides, chosen on painted scenes: so that scores mean about what those of other
 # detectors do, under the same thresholds; so that thin limbs, which fill their cells only in part, count as area.
-SURE, WIDE = 0.9, 0.5
+SURE, WIDE = 0.3, 0.25
 GREY, SPREAD = 127.5, 60.0  # mean and deviation of pixels, for all colours
 
 
