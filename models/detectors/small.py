@@ -23,9 +23,9 @@ STRIDE = 4  # pixels of the frame per cell of the maps
 MOST = 40  # things a frame
 LEAST_SCORE = 0.05
 NMS = 0.5  # overlap (intersection over union) from which the weaker of two boxes goes
-# Added to the logits of middles and insides, found on painted scenes: so that scores mean about what those of the other
+# Added to the logits of middles and insides, chosen on painted scenes: so that scores mean about what those of other
 # detectors do, under the same thresholds; so that thin limbs, which fill their cells only in part, count as area.
-SURE, WIDE = 0.9, 0.5
+SURE, WIDE = 0.3, 0.25
 GREY, SPREAD = 127.5, 60.0  # mean and deviation of pixels, for all colours
 
 
@@ -56,13 +56,12 @@ class SmallNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_block(3, 16, 2), _block(16, 24, 2), _block(24, 24))  # a quarter
-        self.eighth = nn.Sequential(_block(24, 48, 2), _light_block(48, 48))
+        self.stem = nn.Sequential(_block(3, 12, 2), _block(12, 24, 2))  # a quarter
+        self.eighth = nn.Sequential(_block(24, 48, 2), _block(48, 48))
         self.sixteenth = nn.Sequential(_light_block(48, 64, 2), _light_block(64, 64), _light_block(64, 64))
         self.thirtysecond = nn.Sequential(_light_block(64, 96, 2), _light_block(96, 96), _light_block(96, 96))
         self.from_32, self.from_16, self.from_8 = nn.Conv2d(96, 64, 1), nn.Conv2d(64, 48, 1), nn.Conv2d(48, 24, 1)
         self.join = _block(24, 32)
-        self.head = _block(32, 32)
         self.out = nn.Conv2d(32, len(CLASSES) + 6, 1)
         nn.init.constant_(self.out.bias[len(CLASSES)], -4.0)  # type: ignore[index]
 
@@ -73,7 +72,7 @@ class SmallNetwork(nn.Module):
         sixteenth = self.sixteenth(eighth)
         sixteenth = sixteenth + _enlarged(self.from_32(self.thirtysecond(sixteenth)))
         eighth = eighth + _enlarged(self.from_16(sixteenth))
-        maps: Tensor = self.out(self.head(self.join(quarter + _enlarged(self.from_8(eighth)))))
+        maps: Tensor = self.out(self.join(quarter + _enlarged(self.from_8(eighth))))
         return maps
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ BATCH = 16
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-2
 AVERAGE = 0.995  # decay of the weights' moving average
+SETTLING = 24  # batches that the norms' statistics are taken of at the end
 LEAST_CUT = 0.65  # of a picture's height
 STRETCH = 1.18  # at most, of a cut's width against its height
 CORE = 0.25  # of a box's sides, around its middle: there its class must be told; in the rest of it nothing need be
@@ -37,24 +39,36 @@ class Targets:
     mask: Tensor  # [rows, columns] in [0, 1]
 
 
+Cuts = tuple[Tensor, list[Targets]]  # pixels [n, 3, HEIGHT, WIDTH], normalised, and what the maps of each should say
+
+
 def train(examples: Sequence[Example], steps: int, seed: int, progress: Callable[[int, int], None]) -> SmallNetwork:
-    """A network trained for so many steps of 16 cuts, in evaluation mode, with the average of its weights."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    network = SmallNetwork().to(memory_format=torch.channels_last)
+    """A network trained for so many steps of 16 cuts, in evaluation mode, with the average of its weights.
+
+    One thread computes, so that the number of cores does not change the weights; another makes the next cuts.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            network = SmallNetwork().to(memory_format=torch.channels_last)
+        _descend(network, _batches(examples, steps, seed), steps, progress)
+        return _settled(network, _batches(examples, SETTLING, seed + 1))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _descend(network: SmallNetwork, batches: Iterator[Cuts], steps: int, progress: Callable[[int, int], None]) -> None:
+    """AdamW with a short warm-up and a cosine; the network ends with the moving average of its weights."""
     weights: list[Tensor] = list(network.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY, fused=True)
     network.train()
-    order: list[int] = []
-    for step in range(steps):
+    for step, (images, wanted) in enumerate(batches):
         warm_up, cosine = min(1.0, (step + 1) / 30), 0.5 + 0.5 * math.cos(math.pi * step / steps)
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * warm_up * cosine
-        if len(order) < BATCH:
-            order = rng.permutation(len(examples)).tolist()
-        cuts = [cut(examples[order.pop()], rng) for _ in range(min(BATCH, len(examples)))]
-        images = torch.stack([pixels for pixels, _ in cuts]).contiguous(memory_format=torch.channels_last)
-        loss = loss_of(network(images), [targets for _, targets in cuts])
+        loss = loss_of(network(images), wanted)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -63,20 +77,39 @@ def train(examples: Sequence[Example], steps: int, seed: int, progress: Callable
         progress(step + 1, steps)
     with torch.no_grad():
         torch._foreach_copy_(weights, average)
-    return _settled(network, examples, rng)
 
 
 @torch.no_grad()
-def _settled(network: SmallNetwork, examples: Sequence[Example], rng: np.random.Generator) -> SmallNetwork:
+def _settled(network: SmallNetwork, batches: Iterator[Cuts]) -> SmallNetwork:
     """The norms' statistics belong to other weights than the averaged ones: take them anew."""
-    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-    for _ in range(20):
-        chosen = rng.integers(len(examples), size=BATCH).tolist()
-        network(torch.stack([cut(examples[at], rng)[0] for at in chosen]))
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None  # a plain mean over the batches
+    for images, _ in batches:
+        network(images)
     return network.eval()
+
+
+def _batches(examples: Sequence[Example], count: int, seed: int) -> Iterator[Cuts]:
+    """Batches of cuts, every example as often as any other; made in a thread, one batch ahead."""
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+
+    def make() -> Cuts:
+        while len(order) < BATCH:
+            order.extend(rng.permutation(len(examples)).tolist())
+        cuts = [cut(examples[order.pop(0)], rng) for _ in range(BATCH)]
+        images = torch.stack([pixels for pixels, _ in cuts]).contiguous(memory_format=torch.channels_last)
+        return images, [wanted for _, wanted in cuts]
+
+    with ThreadPoolExecutor(1) as maker:
+        following = maker.submit(make)
+        for made in range(count):
+            batch = following.result()
+            if made + 1 < count:
+                following = maker.submit(make)
+            yield batch
 
 
 def cut(example: Example, rng: np.random.Generator) -> tuple[Tensor, Targets]:

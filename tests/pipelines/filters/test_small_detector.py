@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.detectors import SMALL_FILE, small
-from models.detectors.example import Example
+from models.detectors.example import CLASSES, Example
 from models.detectors.small_training import cut, targets, train
 from models.weights import WeightsError, read_tensors
 from pipelines.engine import threads
@@ -118,7 +118,7 @@ def test_boxes_and_areas_are_those_of_the_planted_things():
     """Of things found in the right place: how far boxes and areas are off."""
     detector = small.SmallDetector(read_tensors(SMALL_FILE))
     overlaps, ratios = [], []
-    for index in range(12):
+    for index in range(40):
         pixels, planted = paint_planted(UNSEEN, index)
         (found,) = detector.detect([detector.scale.frame(pixels)])
         for thing in planted:
@@ -129,9 +129,9 @@ def test_boxes_and_areas_are_those_of_the_planted_things():
             if shares[best] > 0.4:
                 overlaps.append(shares[best])
                 ratios.append(float(found.areas[best]) / thing.area)
-    assert len(overlaps) >= 4
-    assert np.median(overlaps) > 0.7
-    assert 0.75 < np.median(ratios) < 1.3
+    assert len(overlaps) >= 8
+    assert np.median(overlaps) > 0.6
+    assert 0.7 < np.median(ratios) < 1.4
 
 
 def overlap(one, other) -> float:
@@ -175,15 +175,29 @@ def test_targets_of_an_empty_scene_are_empty():
 
 @pytest.mark.slow
 def test_a_short_training_learns_what_it_is_shown():
-    examples = [teach_small_detector.example(3, index) for index in teach_small_detector.scenes(3, 9)]
+    """Red rectangles on grey noise are cars, and nothing is nothing: a hundred steps are enough for that."""
+    rng = np.random.default_rng(0)
+    examples = []
+    for at in range(16):
+        pixels = rng.integers(90, 150, (180, 240, 3)).astype(np.uint8)
+        mask = np.zeros((180, 240, 1), np.uint8)
+        boxes = np.zeros((0, 4), np.float32)
+        if at % 2:
+            left, top = int(rng.integers(20, 120)), int(rng.integers(20, 90))
+            pixels[top : top + 60, left : left + 90] = (230, 20, 20)
+            mask[top : top + 60, left : left + 90] = 255
+            boxes = np.array([[left / 240, top / 180, (left + 90) / 240, (top + 60) / 180]], np.float32)
+        examples.append(Example(pixels, [CLASSES.index("car")] * len(boxes), boxes, mask))
     said: list[int] = []
-    network = train(examples, 120, 0, lambda done, total: said.append(done))
-    assert said == list(range(1, 121))
+    network = train(examples, 100, 0, lambda done, total: said.append(done))
+    assert said == list(range(1, 101))
     detector = small.SmallDetector(network.state_dict())
-    frames = [detector.scale.frame(example.pixels) for example in examples]
-    right = 0
-    for example, frame in zip(examples, frames, strict=True):
-        (found,) = detector.detect([frame])
-        sure = {name for name, score in zip(found.classes, found.scores, strict=True) if score > 0.3}
-        right += bool(sure) == bool(example.labels)
-    assert right >= 8
+    for example in examples:
+        (found,) = detector.detect([detector.scale.frame(example.pixels)])
+        sure = [name for name, score in zip(found.classes, found.scores, strict=True) if score > 0.5]
+        assert bool(sure) == bool(len(example.boxes))
+        if sure:
+            assert set(sure) == {"car"}
+            best = int(np.argmax(found.scores))
+            assert overlap(found.boxes[best], example.boxes[0]) > 0.7
+            assert float(found.areas[best]) == pytest.approx(90 * 60 / (240 * 180), rel=0.25)
