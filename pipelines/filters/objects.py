@@ -146,7 +146,8 @@ class Objects(Stage[ObjectsSettings]):
         )  # 0 to 10 tenths
         texts = [f"{names[one // 11]} (score {one % 11 / 10:.1f})" for one in said.tolist()]
         reason[hit] = np.array(texts, dtype=object)[which]
-        numbers = np.where(np.isnan(value), None, value.astype(object))
+        numbers: npt.NDArray[np.object_] = value.astype(object)
+        numbers[np.isnan(value)] = None
         return Verdicts(keep=(surest < 0).tolist(), reason=reason.tolist(), value=numbers.tolist())
 
 
