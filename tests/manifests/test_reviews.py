@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -255,19 +254,33 @@ def test_a_take_down_leaves_no_byte_of_a_photo_and_an_open_review_forgets_it(tmp
     assert set(load(tmp_path).standing) == {"b"}
 
 
-def _open_and_decide(root: Path, name: str, gate) -> None:
-    gate.wait()
-    fill(root, (name, name, KEEP))
+DECIDES = """
+import sys
+from pathlib import Path
+from manifests.reviews import KEEP, Reviews
+print("ready", flush=True)
+sys.stdin.readline()
+with Reviews(Path(sys.argv[1])) as book:
+    book.decide(sys.argv[2], sys.argv[2], KEEP, "token of " + sys.argv[2])
+"""
 
 
 @pytest.mark.slow
 def test_many_processes_may_make_the_database_at_the_same_moment(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    gate = context.Barrier(4)
-    processes = [context.Process(target=_open_and_decide, args=(tmp_path, f"r{at}", gate)) for at in range(4)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", DECIDES, str(tmp_path), f"r{at}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for at in range(4)
+    ]
     for process in processes:
-        process.start()
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
     for process in processes:
-        process.join()
-        assert process.exitcode == 0
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
     assert len(load(tmp_path).standing) == 4
