@@ -41,7 +41,7 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
     return float((ours - theirs).norm()) <= 1e-5 * float(theirs.norm())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     patches=st.sampled_from([2, 16]),
     normalisation=st.sampled_from(["demodulate", "patch"]),
@@ -98,7 +98,7 @@ def test_what_stands_at_an_anchor_depends_on_that_anchor_almost_alone() -> None:
     assert float(change[0]) < 0.1 * float(change[-1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     patches=st.sampled_from([2, 16]),
     normalisation=st.sampled_from(["demodulate", "patch"]),

@@ -14,7 +14,7 @@ NETWORKS = ("stylegan2", "alis", "alis-nocoords", "alis-patch", "locogan")
 @cache
 def _generator(model: str) -> inference.Generator:
     torch.manual_seed(0)
-    plain = {"resolution": 64, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 64}
+    plain = {"resolution": 32, "z_dim": 32, "w_dim": 32, "channel_base": 512, "channel_max": 64}
     generator: inference.Generator
     if model == "stylegan2":
         generator = stylegan2.Generator(stylegan2.Sizes(**plain))
