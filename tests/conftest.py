@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 from running import lhq_command
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what we start would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

@@ -165,16 +165,23 @@ class Downloads:
     def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """The whole body; as long as it was said to be, and no longer than allowed."""
         promised = response.length_remaining  # None: not said
-        if promised is not None and promised > self._fetcher.max_bytes:
+        if promised is None:
+            return self._unmeasured(response)
+        if promised > self._fetcher.max_bytes:
             raise RefusedError(TOO_BIG, 200)
+        data = response.read(promised)
+        if len(data) != promised:
+            raise _PassingError(f"{len(data)} bytes came of {promised}", 200)
+        return data
+
+    def _unmeasured(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """A body whose length was not said."""
         chunks, size = [], 0
         while chunk := response.read1(CHUNK):
             chunks.append(chunk)
             size += len(chunk)
             if size > self._fetcher.max_bytes:
                 raise RefusedError(TOO_BIG, 200)
-        if promised is not None and size != promised:
-            raise _PassingError(f"{size} bytes came of {promised}", 200)
         return b"".join(chunks)
 
     def _host(self, name: str) -> _Host:
