@@ -134,7 +134,8 @@ class _Crawl:
                 thread.start()
             worker = fetch.FetchWorker(self._dataset.root.resolve(), fetchers)
             with self._progress:
-                pool.run(worker, self._feed, fetch.BATCH, self._commit_batch, at_most=min(most, default=None))
+                at_most = min(most, default=None)
+                pool.run(worker, self._feed, fetch.BATCH, self._commit_batch, at_most=at_most, queued=1)
         finally:
             self._feed.close()
             for source in self._sources:

@@ -22,9 +22,10 @@ from pipelines.engine.pool import Batch
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetcher, Fetching, HostDownError, Wanted
 
-BATCH = 128  # photos given to a worker at once; two batches wait per worker, so at most 256 of it are not committed
+BATCH = 256  # photos given to a worker at once, so no more of it are not committed
 SECONDS = 1.0  # after which a worker hands in what it has
 FEW = 16  # photos below which it is not worth handing in a part of a batch
+AHEAD = 2  # photos for each thread that it keeps when it hands in the others, to go on with meanwhile
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class _Lane:
 
     def __init__(self, fetching: Fetching, store: ImageStore, finished: SimpleQueue[Outcome]) -> None:
         self._fetching, self._store, self._finished = fetching, store, finished
+        self.parallel = fetching.parallel
         self._waiting: deque[Wanted] = deque()
         self._changed = threading.Condition()
         self._idle = 0
@@ -50,7 +52,7 @@ class _Lane:
     def put(self, photos: Sequence[Wanted]) -> None:
         with self._changed:
             self._waiting.extend(photos)
-            missing = min(len(self._waiting) - self._idle, self._fetching.parallel - self._threads)
+            missing = min(len(self._waiting) - self._idle, self.parallel - self._threads)
             for _ in range(missing):
                 self._threads += 1
                 threading.Thread(target=self._work, daemon=True, name="lhq-fetch").start()
@@ -107,7 +109,10 @@ class _Lane:
 
 @dataclass
 class FetchWorker:
-    """Fetches photos of several sources. Its threads go on between two batches, so that none waits for a sync."""
+    """Fetches photos of several sources. Its threads go on between two batches, so that none waits for a sync.
+
+    It takes one batch at a time, which begins with what it kept of the one before.
+    """
 
     root: Path
     fetchers: Mapping[str, Fetcher]
@@ -115,7 +120,6 @@ class FetchWorker:
     _store: ImageStore = field(init=False, repr=False)
     _finished: Any = field(default=None, init=False, repr=False)  # SimpleQueue[Outcome], made where it is used
     _begun: set[Wanted] = field(default_factory=set, init=False, repr=False)
-    _early: dict[Wanted, Outcome] = field(default_factory=dict, init=False, repr=False)
 
     def setup(self, share: Share) -> None:
         self._store = ImageStore(self.root)
@@ -125,17 +129,15 @@ class FetchWorker:
         }
 
     def run(self, items: Sequence[Wanted]) -> Batch:
-        """Fetch for a second, or until half of the photos are there; the rest is kept, or left where time is up."""
+        """Fetch for a second, or until most of the photos are there; the rest is kept, or left where time is up."""
         for name, lane in self._lanes.items():
             lane.put([one for one in items if one.source == name and one not in self._begun])
         self._begun.update(items)
         done, in_time = self._collect(items)
         left: set[Wanted] = set()
         if not in_time:
-            back = {one for lane in self._lanes.values() for one in lane.take_back()}
-            left = back.intersection(items)
+            left = {one for lane in self._lanes.values() for one in lane.take_back()}
             self._begun -= left
-            self._put_again(back - left)
         images = [outcome.written for outcome in done if outcome.written is not None]
         try:
             for outcome in done:
@@ -153,24 +155,15 @@ class FetchWorker:
 
     def _collect(self, items: Sequence[Wanted]) -> tuple[list[Outcome], bool]:
         """Outcomes of these photos, and whether enough came before time was up."""
-        done = [self._early.pop(one) for one in items if one in self._early]
-        waiting = set(items).difference(outcome.wanted for outcome in done)
-        enough = len(items) if len(items) <= FEW else max(FEW, len(items) // 2)
+        done: list[Outcome] = []
+        ahead = AHEAD * sum(lane.parallel for lane in self._lanes.values())
+        enough = len(items) if len(items) <= FEW else max(FEW, len(items) // 2, len(items) - ahead)
         until = time.monotonic() + SECONDS
-        while waiting and len(done) < enough:
+        while len(done) < enough:
             try:
-                outcome = self._finished.get(timeout=max(0.0, until - time.monotonic()))
+                done.append(self._finished.get(timeout=max(0.0, until - time.monotonic())))
             except Empty:
                 return done, False
-            if outcome.wanted not in waiting and outcome.bug is None:
-                self._early[outcome.wanted] = outcome  # of another batch of this worker
-                continue
-            waiting.discard(outcome.wanted)
-            done.append(outcome)
-            if outcome.bug is not None:
+            if done[-1].bug is not None:
                 break
         return done, True
-
-    def _put_again(self, photos: set[Wanted]) -> None:
-        for name, lane in self._lanes.items():
-            lane.put([one for one in photos if one.source == name])

@@ -1,8 +1,7 @@
 """The workers of one run on Ray: kept busy, replaced when they die, each with its share of every limit.
 
 A worker that dies (its process, or its node) is replaced by one with the same share, as soon as there is room for
-it; the others take over its batches. At most two batches wait per worker, so memory stays flat however many items
-there are.
+it; the others take over its batches. Few batches wait per worker, so memory stays flat however many items there are.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from pipelines.engine.feed import Feed
 from pipelines.engine.pool import Batch, Worker
 from pipelines.engine.share import Share
 
-QUEUED_PER_WORKER = 2
 DEATHS = 3  # workers that may die with an item in their hands
 ROOM_SECONDS = 120.0  # without a single worker running: no node has room for one
 _POLL = 0.05  # seconds: new items may come, and must not wait for a batch to end
@@ -56,10 +54,12 @@ class _Member:
 
 
 class Crew:
-    """`count` workers on Ray, which is running. `options`: what Ray is told of each."""
+    """`count` workers on Ray, which is running. `options`: what Ray is told of each; `queued`: batches each may have."""
 
-    def __init__(self, worker: Worker[Any], count: int, options: Mapping[str, Any], thread_count: int) -> None:
-        self._worker, self._options, self._threads = worker, options, thread_count
+    def __init__(
+        self, worker: Worker[Any], count: int, options: Mapping[str, Any], thread_count: int, queued: int
+    ) -> None:
+        self._worker, self._options, self._threads, self._queued = worker, options, thread_count, queued
         self._deaths = Counter[Any]()
         self._members = [self._hire(Share(index, count)) for index in range(count)]
         self._idle_since = time.monotonic()
@@ -98,11 +98,11 @@ class Crew:
         return _Member(actor, share, actor.set_up.remote(version.checkout()))
 
     def _room(self, member: _Member) -> bool:
-        return member.hello is None and len(member.batches) < QUEUED_PER_WORKER
+        return member.hello is None and len(member.batches) < self._queued
 
     def _hand_out(self, feed: Feed[Any], size: int) -> bool:
         """Give each worker with room a batch, in turns; False where the feed will bring nothing more."""
-        for _ in range(QUEUED_PER_WORKER):
+        for _ in range(self._queued):
             for member in self._members:
                 if not self._room(member):
                     continue

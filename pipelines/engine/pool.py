@@ -68,10 +68,12 @@ class Pool(Protocol):
         *,
         gpus: float = 0.0,
         at_most: int | None = None,
+        queued: int = 2,
     ) -> None:
         """Run every item, in batches of at most `batch`; `commit` is called here, in the driver, per batch.
 
-        `at_most`: no more workers than this, because a limit cannot be shared by more.
+        `at_most`: no more workers than this, because a limit cannot be shared by more. `queued`: batches that a worker
+        has at once; one is enough for a worker that goes on with what it keeps between two calls.
         """
 
     def __enter__(self) -> Pool: ...
@@ -118,8 +120,9 @@ class InProcess:
         *,
         gpus: float = 0.0,
         at_most: int | None = None,
+        queued: int = 2,
     ) -> None:
-        del gpus, at_most  # one worker, which uses what it finds
+        del gpus, at_most, queued  # one worker, which uses what it finds
         feed = as_feed(items)
         if not first_items(feed):
             return

@@ -60,6 +60,7 @@ class OnRay:
         *,
         gpus: float = 0.0,
         at_most: int | None = None,
+        queued: int = 2,
     ) -> None:
         feed = as_feed(items)
         if not first_items(feed):
@@ -73,7 +74,7 @@ class OnRay:
             count = min(count, len(feed))
             batch = max(1, min(batch, -(-len(feed) // (count * _BATCHES_PER_WORKER))))
         options = {"num_cpus": round(min(1.0, 0.9 * cores / count), 3), "num_gpus": gpus}
-        crew = Crew(worker, count, options, max(1, cores // count))
+        crew = Crew(worker, count, options, max(1, cores // count), queued)
         try:
             crew.work(feed, batch, commit)
         finally:

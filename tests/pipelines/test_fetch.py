@@ -14,7 +14,6 @@ import pytest
 
 from manifests import schema
 from manifests.errors import InputError, TransientError
-from pipelines import fetch
 from pipelines.engine.share import Share
 from pipelines.fetch import FetchWorker
 from pipelines.sources.base import Fetched, Fetcher, HostDownError, RefusedError, Wanted
@@ -73,10 +72,10 @@ def rows(batch) -> dict[str, dict]:
     return {row["photo_id"]: row for row in batch.rows.to_pylist()}
 
 
-def test_half_of_a_large_batch_is_handed_in_and_the_rest_goes_on_meanwhile(tmp_path):
+def test_most_of_a_large_batch_is_handed_in_and_the_rest_goes_on_meanwhile(tmp_path):
     worker = worker_on(tmp_path, a=Timed())
     first = worker.run(numbered(100))
-    assert first.done == first.rows.num_rows >= 50
+    assert 90 <= first.done == first.rows.num_rows < 100
     assert list(first.left) == []
     time.sleep(0.3)
     assert len(asked) == 100, "its threads went on"
@@ -113,19 +112,6 @@ def test_one_slow_photo_holds_nobody_up_and_is_handed_in_when_it_is_there(tmp_pa
             break
     assert "000" in rows(batch)
     assert Counter(asked)["000"] == 1
-
-
-def test_results_of_another_batch_wait_for_it(tmp_path):
-    worker = worker_on(tmp_path, a=Timed({"000": 0.3}, parallel=1))
-    batch = worker.run(numbered(3 * fetch.FEW))
-    kept = list(batch.kept)
-    assert kept
-    time.sleep(0.2)
-    other = worker.run(photos("x", "y"))
-    assert set(rows(other)) == {"x", "y"}
-    again = worker.run(kept)
-    assert set(rows(again)) <= {one.photo_id for one in kept}
-    assert set(Counter(asked).values()) == {1}
 
 
 def test_every_trouble_has_its_row_but_a_host_that_is_down(tmp_path):
