@@ -54,7 +54,7 @@ class _Member:
 
 
 class Crew:
-    """`count` workers on Ray, which is running. `options`: what Ray is told of each; `queued`: batches each may have."""
+    """`count` workers on Ray, which is running. `options`: what Ray is told of each; `queued`: batches each has."""
 
     def __init__(
         self, worker: Worker[Any], count: int, options: Mapping[str, Any], thread_count: int, queued: int

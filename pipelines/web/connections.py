@@ -1,177 +1,237 @@
-"""Connections to image hosts: kept alive, checked at the socket before anything is sent, and cut off in time.
+"""Connections to image hosts: kept alive, checked before anything is sent, and cut off in time.
 
-urllib3's pools, one per host and port. They follow no redirect, retry nothing, and look at no environment; a proxy
-is used only where asked for, and then its own address is not checked, for it is the user's choice.
+libcurl, with one handle and so one connection per host for each thread. It follows no redirect, retries nothing, and
+looks at no environment; a proxy is used only where asked for, and then its own address is not checked, for it is the
+user's choice.
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import certifi
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
+import pycurl
 
 from pipelines.web.hosts import Target, check_peer
 
-CONNECT_SECONDS = 10.0
-STALL_SECONDS = 15.0  # without a single byte
-TICK = 0.5
+CONNECT_SECONDS = 10
+STALL_SECONDS = 15  # without a single byte
+BUFFER = 256 * 1024  # bytes read from a socket at once
 
-_current = threading.local()  # .request: what this thread is doing
-
-
-class _Request:
-    """One request on its way: whose peer must be public, and when it is cut off."""
-
-    def __init__(self, loopback: bool, proxied: bool, until: float) -> None:
-        self.loopback, self.proxied, self.until = loopback, proxied, until
-        self.connection: HTTPConnection | None = None
-        self.overdue = False
-
-
-class _Guarded(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(self, super()._new_conn())
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _current.request.connection = self
-        super().request(*args, **kwargs)
+_NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
+_NO_TLS = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_ISSUER_ERROR,
+    }
+)
 
 
-class _GuardedTls(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _checked(self, super()._new_conn())
+class BrokenError(Exception):
+    """No whole answer came; says why in words without the URL. `http_status`: of an answer that had begun."""
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _current.request.connection = self
-        super().request(*args, **kwargs)
-
-
-def _checked(connection: HTTPConnection, sock: socket.socket) -> socket.socket:
-    """The new socket, unless it leads where it must not: then it is closed before a byte is sent."""
-    request: _Request = _current.request
-    request.connection = connection
-    if not request.proxied:
-        try:
-            check_peer(sock.getpeername()[0], request.loopback)
-        except BaseException:
-            sock.close()
-            raise
-    return sock
+    def __init__(self, text: str, http_status: int | None = None) -> None:
+        super().__init__(text)
+        self.http_status = http_status
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Guarded
+@dataclass(frozen=True)
+class Head:
+    """What stands above an answer's body. Names of headers are in lower case; each may come several times."""
+
+    status: int
+    headers: Mapping[str, list[str]]
+
+    def first(self, name: str) -> str | None:
+        """The header's first value."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> list[str]:
+        return self.headers.get(name, [])
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body, where that is said."""
+        said = self.first("content-length") or ""
+        return int(said) if said.isascii() and said.isdigit() else None
 
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
+@dataclass(frozen=True)
+class Answer:
+    """`body` None: more bytes were promised or came than were wanted."""
+
+    head: Head
+    body: bytes | None
+
+
+Most = Callable[[Head], int]  # bytes of its body that are wanted
 
 
 class Connections:
-    """Up to `size` connections kept alive per host. Safe to use from several threads, each with one request."""
+    """Requests with the same headers. Safe to use from several threads."""
 
-    def __init__(self, size: int, use_proxy: bool = False, total_seconds: float = 60.0) -> None:
-        self._size, self._total = size, total_seconds
-        self._overdue = f"not done after {total_seconds:.0f} s"
-        self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=STALL_SECONDS)
+    def __init__(self, headers: Mapping[str, str], use_proxy: bool = False, total_seconds: float = 60.0) -> None:
+        self._headers = [f"{name}: {value}" for name, value in headers.items()]
+        self._total = total_seconds
         self._proxies = urllib.request.getproxies() if use_proxy else {}
-        self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
-        self._managers: dict[str, urllib3.ProxyManager] = {}
-        self._running: set[_Request] = set()
-        self._lock = threading.Lock()
-        self._watch: threading.Thread | None = None
+        self._of_thread = threading.local()
 
-    @contextlib.contextmanager
-    def get(self, target: Target, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        """The answer to one GET, its body unread; after `total_seconds` the connection is cut off.
+    def get(self, target: Target, most: Most) -> Answer:
+        """The answer to one GET, after `total_seconds` at the latest.
 
-        Raises urllib3's errors, TimeoutError where it was cut off, RefusedError for an address that is not public.
-        A body that was not read to its end closes the connection.
+        Raises BrokenError where none came, RefusedError for an address that is not public.
         """
-        pool, proxied = self._pool(target)
-        request = _Request(target.loopback, proxied, time.monotonic() + self._total)
-        _current.request = request
-        self._begin(request)
-        response = None
+        proxy = self._proxy(target)
+        transfer = _Transfer(most, None if proxy else target.loopback)
+        handle = self._handle()
+        handle.setopt(pycurl.URL, _url(target))
+        handle.setopt(pycurl.PROXY, proxy)
+        handle.setopt(pycurl.OPENSOCKETFUNCTION, transfer.open)
+        handle.setopt(pycurl.PREREQFUNCTION, transfer.check)
+        handle.setopt(pycurl.HEADERFUNCTION, transfer.take_header)
+        handle.setopt(pycurl.WRITEFUNCTION, transfer.take)
         try:
-            url = target.target if not proxied or target.scheme == "https" else _whole(target)
-            response = pool.urlopen(
-                "GET",
-                url,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=self._timeout,
-                preload_content=False,
-                decode_content=False,
-            )
-            yield response
-            if request.overdue:  # what has no stated length looks whole when it is cut off
-                raise TimeoutError(self._overdue)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            if request.overdue:
-                raise TimeoutError(self._overdue) from error
-            raise
-        finally:
-            with self._lock:
-                self._running.discard(request)
-            if response is not None:
-                if response.length_remaining == 0 and not request.overdue:
-                    response.release_conn()
-                response.close()
+            handle.perform()
+        except pycurl.error as error:
+            if transfer.error is not None:
+                raise transfer.error from None
+            if not transfer.is_cut:
+                seconds = handle.getinfo(pycurl.TOTAL_TIME)
+                raise BrokenError(self._why(error.args[0], transfer, seconds), transfer.http_status) from None
+        return transfer.answer()
 
-    def _pool(self, target: Target) -> tuple[urllib3.HTTPConnectionPool, bool]:
-        key = (target.scheme, target.host, target.port)
-        with self._lock:
-            proxy = None
-            if not target.loopback and self._proxies and not urllib.request.proxy_bypass(target.host):
-                proxy = self._proxies.get(target.scheme)
-            if key not in self._pools:
-                self._pools[key] = self._through(proxy, target) if proxy else self._direct(target)
-            return self._pools[key], proxy is not None
+    def _handle(self) -> Any:
+        """This thread's handle, which keeps its connections."""
+        if not hasattr(self._of_thread, "handle"):
+            handle = pycurl.Curl()
+            for option, value in {
+                pycurl.NOSIGNAL: 1,
+                pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+                pycurl.HTTPHEADER: self._headers,
+                pycurl.PATH_AS_IS: 1,
+                pycurl.CAINFO: certifi.where(),
+                pycurl.BUFFERSIZE: BUFFER,
+                pycurl.CONNECTTIMEOUT: CONNECT_SECONDS,
+                pycurl.LOW_SPEED_LIMIT: 1,  # bytes a second
+                pycurl.LOW_SPEED_TIME: STALL_SECONDS,
+                pycurl.TIMEOUT_MS: round(1000 * self._total),
+            }.items():
+                handle.setopt(option, value)
+            self._of_thread.handle = handle
+        return self._of_thread.handle
 
-    def _direct(self, target: Target) -> urllib3.HTTPConnectionPool:
-        if target.scheme == "https":
-            return _TlsPool(target.host, target.port, maxsize=self._size, ca_certs=certifi.where())
-        return _Pool(target.host, target.port, maxsize=self._size)
+    def _proxy(self, target: Target) -> str:
+        if target.loopback or not self._proxies or urllib.request.proxy_bypass(target.host):
+            return ""
+        return self._proxies.get(target.scheme, "")
 
-    def _through(self, proxy: str, target: Target) -> urllib3.HTTPConnectionPool:
-        if proxy not in self._managers:
-            manager = urllib3.ProxyManager(proxy, maxsize=self._size, ca_certs=certifi.where())
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-            self._managers[proxy] = manager
-        return self._managers[proxy].connection_from_host(target.host, target.port, target.scheme)
-
-    def _begin(self, request: _Request) -> None:
-        with self._lock:
-            self._running.add(request)
-            if self._watch is None:
-                self._watch = threading.Thread(target=self._cut_off_overdue, daemon=True, name="lhq-deadlines")
-                self._watch.start()
-
-    def _cut_off_overdue(self) -> None:
-        """Shut the socket of whatever runs too long: a host that sends a byte now and then never stalls."""
-        while True:
-            time.sleep(TICK)
-            now = time.monotonic()
-            with self._lock:
-                overdue = [request for request in self._running if request.until < now]
-            for request in overdue:
-                request.overdue = True
-                sock = getattr(request.connection, "sock", None)
-                if sock is not None:
-                    with contextlib.suppress(OSError):
-                        sock.shutdown(socket.SHUT_RDWR)
+    def _why(self, code: int, transfer: _Transfer, seconds: float) -> str:
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return f"not done after {self._total:.0f} s" if seconds >= self._total else "the host is too slow"
+        if code in _NO_NAME:
+            return "the host's name is not found"
+        if code == pycurl.E_COULDNT_CONNECT:
+            return "no connection to the host"
+        if code in _NO_TLS:
+            return "no trusted TLS connection"
+        if code == pycurl.E_PARTIAL_FILE:
+            return f"{transfer.size} bytes came of {transfer.promised}"
+        return "the connection broke"
 
 
-def _whole(target: Target) -> str:
-    return f"{target.scheme}://{target.host}:{target.port}{target.target}"
+@dataclass
+class _Transfer:
+    """One request on its way. libcurl calls its methods; an error in one of them ends the request and is kept.
+
+    `loopback` None: not checked, because a proxy is asked.
+    """
+
+    most: Most
+    loopback: bool | None
+    error: Exception | None = None
+    is_cut: bool = False
+    size: int = 0
+    _head: Head | None = None
+    _wanted: int = 0  # bytes
+    _lines: list[bytes] = field(default_factory=list)
+    _pieces: list[bytes] = field(default_factory=list)
+
+    @property
+    def promised(self) -> int | None:
+        return self._head.length if self._head else None
+
+    @property
+    def http_status(self) -> int | None:
+        return self._head.status if self._head else None
+
+    def answer(self) -> Answer:
+        """What came; BrokenError where the headers had no end."""
+        if self._head is None:
+            raise BrokenError("the connection broke")
+        return Answer(self._head, None if self.is_cut else b"".join(self._pieces))
+
+    def open(self, _: int, address: Any) -> Any:
+        """The socket to connect with, where its address may be connected to."""
+        if not self._may_talk_to(address.addr[0]):
+            return pycurl.SOCKET_BAD
+        return socket.socket(address.family, address.socktype, address.protocol)
+
+    def check(self, peer: str, *_: object) -> int:
+        """Whether the request may be sent to the peer of the connected socket."""
+        return int(pycurl.PREREQFUNC_OK if self._may_talk_to(peer) else pycurl.PREREQFUNC_ABORT)
+
+    def _may_talk_to(self, peer: str) -> bool:
+        if self.loopback is None:
+            return True
+        try:
+            check_peer(peer, self.loopback)
+        except Exception as error:
+            self.error = error
+            return False
+        self.error = None  # the name had another address
+        return True
+
+    def take_header(self, line: bytes) -> int | None:
+        """A line, with its end; the last one is empty. -1 ends the request."""
+        if line.strip():
+            self._lines.append(line)
+            return None
+        status, *lines = self._lines
+        self._lines = []
+        headers: dict[str, list[str]] = {}
+        for name, _, value in (one.decode("latin-1").partition(":") for one in lines):
+            headers.setdefault(name.strip().lower(), []).append(value.strip())
+        head = Head(int(status.split()[1]), headers)
+        if head.status < 200:  # another one follows
+            return None
+        self._head = head
+        try:
+            self._wanted = self.most(head)
+        except Exception as error:
+            self.error = error
+            return -1
+        self.is_cut = (head.length or 0) > self._wanted
+        return -1 if self.is_cut else None
+
+    def take(self, piece: bytes) -> int | None:
+        """Bytes of the body. -1 ends the request."""
+        self.size += len(piece)
+        if self.size > self._wanted:
+            self.is_cut = True
+            return -1
+        self._pieces.append(piece)
+        return None
+
+
+def _url(target: Target) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{target.scheme}://{host}:{target.port}{target.target}"

@@ -11,20 +11,17 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-import urllib3
-
 from manifests.errors import InputError
 from manifests.probe import CUT, EMPTY, MAX_BYTES, TOO_BIG, UNKNOWN, Header, probe
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, RefusedError, UnavailableError, Wanted
 from pipelines.web import circuit
-from pipelines.web.connections import Connections
+from pipelines.web.connections import Answer, BrokenError, Connections, Head
 from pipelines.web.hosts import AllowList
 from pipelines.web.optout import opted_out
 from pipelines.web.rate import Rate, Window
 
 REDIRECTS = 5
-CHUNK = 256 * 1024  # bytes
 DRAINED = 64 * 1024  # bytes of a body we do not want that are read so that the connection can be kept
 DOUBTED = 2  # times that bytes which are no whole picture are asked for again
 SAME_SHAPE = 0.02  # by which an aspect ratio may differ from the promised one
@@ -87,10 +84,10 @@ class Downloads:
         self.parallel = max(1, share.of(fetcher.connections))
         self._fetcher, self._share = fetcher, share
         self._allowed = AllowList(frozenset(fetcher.hosts), fetcher.loopback)
-        self._connections = Connections(self.parallel, fetcher.use_proxy, fetcher.total_seconds)
+        headers = {"User-Agent": fetcher.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
+        self._connections = Connections(headers, fetcher.use_proxy, fetcher.total_seconds)
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
-        self._headers = {"User-Agent": fetcher.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
 
     def fetch(self, wanted: Wanted) -> Fetched:
         """The picture's bytes and header. Raises UnavailableError after six attempts, RefusedError at once."""
@@ -129,10 +126,9 @@ class Downloads:
         try:
             if host.window is not None:
                 host.window.wait()
-            with self._connections.get(target, self._headers) as response:
-                answer = self._read(url or "", response)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            trouble = _PassingError(_plain(error))
+            answer = self._read(url or "", self._connections.get(target, self._most))
+        except BrokenError as error:
+            trouble = _PassingError(str(error), error.http_status)
             host.breaker.failed(probing, str(trouble))
             raise trouble from error
         except _PassingError as error:
@@ -147,42 +143,25 @@ class Downloads:
         host.breaker.succeeded()
         return answer
 
-    def _read(self, url: str, response: urllib3.BaseHTTPResponse) -> bytes | str:
-        status = response.status
-        if status in (301, 302, 303, 307, 308) and "location" in response.headers:
-            _drain(response)
-            return urljoin(url, response.headers["location"])
-        if status != 200:
-            _drain(response)
-            if status in _PASSING or status >= 500:
-                raise _PassingError(f"HTTP {status}", status, circuit.retry_after(response.headers.get("retry-after")))
-            raise RefusedError(f"HTTP {status}", status)
-        signal = opted_out(response.headers.getlist("x-robots-tag"), response.headers.get("tdm-reservation"))
-        if signal is not None:
-            raise RefusedError(f"opted out ({signal})", status)
-        return self._body(response)
+    def _most(self, head: Head) -> int:
+        """Bytes of an answer's body that are read: of one that we do not want so many that the connection is kept."""
+        return DRAINED if head.status != 200 or _opted_out(head) else self._fetcher.max_bytes
 
-    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """The whole body; as long as it was said to be, and no longer than allowed."""
-        promised = response.length_remaining  # None: not said
-        if promised is None:
-            return self._unmeasured(response)
-        if promised > self._fetcher.max_bytes:
-            raise RefusedError(TOO_BIG, 200)
-        data = response.read(promised)
-        if len(data) != promised:
-            raise _PassingError(f"{len(data)} bytes came of {promised}", 200)
-        return data
-
-    def _unmeasured(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """A body whose length was not said."""
-        chunks, size = [], 0
-        while chunk := response.read1(CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._fetcher.max_bytes:
-                raise RefusedError(TOO_BIG, 200)
-        return b"".join(chunks)
+    def _read(self, url: str, answer: Answer) -> bytes | str:
+        head = answer.head
+        place = head.first("location")
+        if head.status in (301, 302, 303, 307, 308) and place is not None:
+            return urljoin(url, place)
+        if head.status in _PASSING or head.status >= 500:
+            wait = circuit.retry_after(head.first("retry-after"))
+            raise _PassingError(f"HTTP {head.status}", head.status, wait)
+        if head.status != 200:
+            raise RefusedError(f"HTTP {head.status}", head.status)
+        if signal := _opted_out(head):
+            raise RefusedError(f"opted out ({signal})", head.status)
+        if answer.body is None:
+            raise RefusedError(TOO_BIG, head.status)
+        return answer.body
 
     def _host(self, name: str) -> _Host:
         with self._lock:
@@ -191,6 +170,10 @@ class Downloads:
                 window = Window(rate.of(self._share), self._share.again) if rate is not None else None
                 self._hosts[name] = _Host(circuit.Breaker(name), window)
             return self._hosts[name]
+
+
+def _opted_out(head: Head) -> str | None:
+    return opted_out(head.all("x-robots-tag"), head.first("tdm-reservation"))
 
 
 def _checked(data: bytes, wanted: Wanted) -> Fetched:
@@ -216,25 +199,3 @@ def _same_shape(header: Header, width: int, height: int) -> bool:
         if abs(header.width - expected) <= max(1.0, SAME_SHAPE * expected):
             return True
     return False
-
-
-def _drain(response: urllib3.BaseHTTPResponse) -> None:
-    """Read a short rest, so that the connection can be kept."""
-    left = response.length_remaining
-    if left is not None and left <= DRAINED:
-        response.read()
-
-
-def _plain(error: Exception) -> str:
-    """What went wrong with a connection, without the URL."""
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return str(error) if isinstance(error, TimeoutError) and error.args else "the host is too slow"
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "the host's name is not found"
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return "no trusted TLS connection"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "no connection to the host"
-    if isinstance(error, urllib3.exceptions.IncompleteRead):
-        return "the body was cut short"
-    return "the connection broke"
