@@ -24,8 +24,7 @@ from pipelines.sources.base import Fetcher, Fetching, HostDownError, Wanted
 
 BATCH = 256  # photos given to a worker at once, so no more of it are not committed
 SECONDS = 1.0  # after which a worker hands in what it has
-FEW = 16  # photos below which it is not worth handing in a part of a batch
-AHEAD = 2  # photos for each thread that it keeps when it hands in the others, to go on with meanwhile
+PART = 96  # photos of a batch that are handed in together, while its threads go on with the others
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,36 @@ class _Lane:
         return Outcome(wanted, file, written)
 
 
+class _Placer:
+    """A thread that gives fetched pictures their names in the store: one sync for all that came during the last."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        self.fetched = SimpleQueue[Outcome]()
+        self.placed = SimpleQueue[Outcome]()
+        threading.Thread(target=self._work, daemon=True, name="lhq-place").start()
+
+    def _work(self) -> None:
+        while True:
+            group = [self.fetched.get()]
+            while not self.fetched.empty():
+                group.append(self.fetched.get())
+            for outcome in self._place(group):
+                self.placed.put(outcome)
+
+    def _place(self, group: list[Outcome]) -> list[Outcome]:
+        images = [outcome.written for outcome in group if outcome.written is not None]
+        bugs = [outcome for outcome in group if outcome.bug is not None]
+        try:
+            if not bugs:
+                self._store.name(images)
+        except BaseException as error:  # as in a lane
+            bugs = [Outcome(group[0].wanted, bug=error)]
+        if bugs:
+            self._store.discard(images)
+        return bugs or group
+
+
 @dataclass
 class FetchWorker:
     """Fetches photos of several sources. Its threads go on between two batches, so that none waits for a sync.
@@ -117,53 +146,39 @@ class FetchWorker:
     root: Path
     fetchers: Mapping[str, Fetcher]
     _lanes: dict[str, _Lane] = field(default_factory=dict, init=False, repr=False)
-    _store: ImageStore = field(init=False, repr=False)
-    _finished: Any = field(default=None, init=False, repr=False)  # SimpleQueue[Outcome], made where it is used
+    _placed: Any = field(default=None, init=False, repr=False)  # SimpleQueue[Outcome], made where it is used
     _begun: set[Wanted] = field(default_factory=set, init=False, repr=False)
 
     def setup(self, share: Share) -> None:
-        self._store = ImageStore(self.root)
-        self._finished = SimpleQueue()
-        self._lanes = {
-            name: _Lane(fetcher.open(share), self._store, self._finished) for name, fetcher in self.fetchers.items()
-        }
+        store = ImageStore(self.root)
+        placer = _Placer(store)
+        self._placed = placer.placed
+        self._lanes = {name: _Lane(one.open(share), store, placer.fetched) for name, one in self.fetchers.items()}
 
     def run(self, items: Sequence[Wanted]) -> Batch:
-        """Fetch for a second, or until most of the photos are there; the rest is kept, or left where time is up."""
+        """Fetch for a second, or until many photos are there; the rest is kept, or left where time is up."""
         for name, lane in self._lanes.items():
             lane.put([one for one in items if one.source == name and one not in self._begun])
         self._begun.update(items)
-        done, in_time = self._collect(items)
+        done, in_time = self._collect(min(len(items), PART))
         left: set[Wanted] = set()
         if not in_time:
             left = {one for lane in self._lanes.values() for one in lane.take_back()}
-            self._begun -= left
-        images = [outcome.written for outcome in done if outcome.written is not None]
-        try:
-            for outcome in done:
-                if outcome.bug is not None:
-                    raise outcome.bug
-            self._store.name(images)
-        except BaseException:
-            self._store.discard(images)
-            raise
         finished = {outcome.wanted for outcome in done}
-        self._begun -= finished
+        self._begun -= finished | left
         rows = rows_of([outcome.file for outcome in done if outcome.file is not None], schema.FILES)
-        kept = [one for one in items if one not in finished and one not in left]
+        kept = [one for one in items if one in self._begun]
         return Batch(rows, len(done), [one for one in items if one in left], kept)
 
-    def _collect(self, items: Sequence[Wanted]) -> tuple[list[Outcome], bool]:
-        """Outcomes of these photos, and whether enough came before time was up."""
+    def _collect(self, enough: int) -> tuple[list[Outcome], bool]:
+        """Outcomes of photos that are in the store, and whether enough came before time was up."""
         done: list[Outcome] = []
-        ahead = AHEAD * sum(lane.parallel for lane in self._lanes.values())
-        enough = len(items) if len(items) <= FEW else max(FEW, len(items) // 2, len(items) - ahead)
         until = time.monotonic() + SECONDS
         while len(done) < enough:
             try:
-                done.append(self._finished.get(timeout=max(0.0, until - time.monotonic())))
+                done.append(self._placed.get(timeout=max(0.0, until - time.monotonic())))
             except Empty:
                 return done, False
-            if done[-1].bug is not None:
-                break
+            if (bug := done[-1].bug) is not None:
+                raise bug
         return done, True
