@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: help setup demo benchmark convergence pictures test test-fast test-long check format clean
 .DEFAULT_GOAL := help
@@ -52,10 +53,10 @@ format: setup
 	$(BIN)/ruff format .
 
 test: check
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest $(TOGETHER) -m "not long"
 
 test-fast: setup
-	$(BIN)/pytest -m "not long and not slow"
+	$(BIN)/pytest $(TOGETHER) -m "not long and not slow"
 
 test-long: setup
 	$(BIN)/pytest -m long

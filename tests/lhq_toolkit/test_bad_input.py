@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from matrices import mostly_long
 from PIL import Image
 from running import lhq_command
 
@@ -132,12 +133,17 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_lock(lhq, tmp_path, p
         holder.wait()
 
 
-@pytest.mark.parametrize(("sign", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "kill")])
-@pytest.mark.parametrize("mode", [("--workers", "0"), ("--workers", "2")])
+@pytest.mark.parametrize(
+    ("sign", "workers"),
+    mostly_long(
+        [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGINT, 2), (signal.SIGTERM, 2)],
+        always=[(signal.SIGTERM, 0), (signal.SIGINT, 2)],
+    ),
+)
 @pytest.mark.slow
-def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, sign, name, mode):
+def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, sign, workers):
     dataset = tmp_path / "d"
-    crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "3000", *mode)
+    crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "3000", "--workers", workers)
     process = subprocess.Popen(lhq_command(*crawl), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(dataset.glob("tables/files/1/part-*")):

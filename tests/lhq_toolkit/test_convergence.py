@@ -8,7 +8,7 @@ import pytest
 from lhq_toolkit import convergence
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_alis_comes_within_a_fifth_of_its_start_in_a_short_training(tmp_path):
     pictures = convergence.paint(tmp_path, scenes=100)

@@ -55,7 +55,7 @@ def test_the_four_commands_curate_a_folder_of_pictures(curated):
         assert (curated / "OUT" / name).is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # the demo and test_benchmark_commands.py run the same ones, smaller
 def test_the_commands_of_the_benchmark_end_with_a_row_each_and_a_panorama(curated, lhq):
     quick = ["--set", "images=32", "--set", "channel_base=128", "--set", "channel_max=8", "--threads", "1"]
     for text in ("lhq benchmark", "lhq train "):
