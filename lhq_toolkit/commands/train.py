@@ -25,7 +25,7 @@ Settings = Annotated[
 
 
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="stylegan2 or alis.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="stylegan2, alis, alis-nocoords or locogan.")],
     data: Data,
     run: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.")],
     budget: Budget = "smoke",
