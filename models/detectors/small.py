@@ -1,8 +1,8 @@
 """A small detector of ours, for trying and testing the stage: it knows the painted things of the synthetic source.
 
 Each cell of a map, a quarter of the frame's size, says which thing it is the middle of, how far that reaches to each
-side, and whether it lies inside of any (after FCOS, Tian et al. 2019, arXiv:1904.01355). On photographs it finds next
-to nothing. `small_training.py` is how it learns.
+side, and whether it lies inside of any (after FCOS, Tian et al. 2019, arXiv:1904.01355). On photographs what
+it says means nothing. `small_training.py` is how it learns.
 """
 
 from __future__ import annotations
