@@ -65,6 +65,14 @@ class Table:
         schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
         return self._retrying(lambda parts: _read_parts(parts, schema))
 
+    def read_where(self, column: str, value: str, columns: Sequence[str]) -> pa.Table:
+        """The rows that have this value in a column, in order of part, then row; of them `columns`.
+
+        The footers say of most row groups whether all or none of the rows have it: then the column is not read.
+        """
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        return self._retrying(lambda parts: _read_parts(parts, schema, (column, value)))
+
     def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The latest row of each key, in order of the key's first appearance."""
         return latest(self.read(columns), key)
@@ -225,7 +233,7 @@ def _first_gap(parts: Sequence[Part]) -> int | None:
     return None
 
 
-def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
+def _read_parts(parts: Sequence[Part], schema: pa.Schema, where: tuple[str, str] | None = None) -> pa.Table:
     with contextlib.ExitStack() as stack:
         # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
         files = [stack.enter_context(open_part(part)) for part in parts]
@@ -233,8 +241,25 @@ def _read_parts(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
         for part, file in zip(parts, files, strict=True):
             with naming(part):
                 present = [name for name in schema.names if name in file.schema_arrow.names]
-                tables.append(_conform(file.read(columns=present), schema))
+                rows = file.read(columns=present) if where is None else _read_where(file, *where, present)
+                tables.append(_conform(rows, schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _read_where(file: pq.ParquetFile, column: str, value: str, columns: Sequence[str]) -> pa.Table:
+    """See `Table.read_where`."""
+    place = file.schema.names.index(column)
+    alike: dict[bool, list[int]] = {True: [], False: []}
+    for group in range(file.num_row_groups):
+        facts = file.metadata.row_group(group).column(place).statistics
+        known = facts is not None and facts.has_min_max and facts.has_null_count
+        if known and not facts.min <= value <= facts.max:
+            continue
+        alike[known and facts.min == facts.max and facts.null_count == 0].append(group)
+    if not alike[False]:
+        return file.read_row_groups(alike[True], columns=columns)
+    rows = file.read_row_groups(sorted(alike[True] + alike[False]), columns=[*columns, column])
+    return rows.filter(pc.equal(rows[column], value)).select(columns)
 
 
 def _count_rows(parts: Sequence[Part]) -> int:

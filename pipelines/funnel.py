@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from manifests import reviews, schema
 from manifests.dataset import Dataset
+from manifests.digests import Digests
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
 from manifests.reviews import Verdicts
@@ -94,12 +95,16 @@ class Funnel:
     brought_in: Mask = field(init=False)  # a review keeps it
     taken_out: Mask = field(init=False)  # a review rejects it
     outcomes: list[Outcome] = field(init=False, default_factory=list)
+    _digests: Digests | None = field(init=False, repr=False)  # of all files, in the order of the photos
+    _digest_of: npt.NDArray[np.int64] = field(init=False, repr=False)  # place there of each photo's
 
     def __post_init__(self) -> None:
         columns = None if self.columns is None else [*ALWAYS_READ, *self.columns]
         self.photos = self.dataset.photos_with_files(columns)
         self.alive = np.ones(self.photos.num_rows, dtype=bool)
         self.ok_file = _mask(pc.equal(self.photos["file_status"], schema.OK))
+        self._digests = Digests.of(self.photos["sha256"].filter(pc.is_valid(self.photos["sha256"])))
+        self._digest_of = np.cumsum(_mask(pc.is_valid(self.photos["sha256"]))) - 1  # of a photo that has a file
         if self.verdicts is None:
             self.verdicts = reviews.load(self.dataset.root)
         self.brought_in, self.taken_out = (self._with(self.verdicts, one) for one in (reviews.KEEP, reviews.REJECT))
@@ -124,9 +129,11 @@ class Funnel:
     def find(self, stage: Stage[Any], fingerprint: str | None) -> Found:
         """The measurements of an image stage for the photos that reach it."""
         rows = np.flatnonzero(self.reaching(stage))
-        table = measurements(self.dataset, stage, fingerprint or "")
-        wanted = self.photos["sha256"] if len(rows) == self.photos.num_rows else self.photos["sha256"].take(rows)
-        return Found(rows, table, latest_at(wanted, table["sha256"]))
+        table = measurements(self.dataset, stage, fingerprint or "", stage.decides_on)
+        at = None
+        if self._digests is not None and (measured := Digests.of(table["sha256"])) is not None:
+            at = self._digests[self._digest_of[rows]].last_in(measured)
+        return Found(rows, table, latest_at(self.photos["sha256"].take(rows), table["sha256"]) if at is None else at)
 
     def decide(self, stage: Stage[Any], fingerprint: str | None, found: Found | None = None) -> Outcome:
         """Let the stage judge the photos that reach it; who it does not keep goes no further.
@@ -187,8 +194,8 @@ class Funnel:
         outcome.reason[found.rows[failed]] = error.filter(pa.array(failed)).to_pylist()
         good = ~pending & ~failed
         at = found.at if good.all() else found.at.filter(pa.array(good))
-        values = take(found.table.select(list(stage.columns)), at)
-        return found.rows[good], {name: values[name] for name in stage.columns}
+        values = take(found.table.select(list(stage.columns if stage.decides_on is None else stage.decides_on)), at)
+        return found.rows[good], dict(zip(values.column_names, values.columns, strict=True))
 
     def _why_pending(self, stage: Stage[Any], fingerprint: str | None, rows: npt.NDArray[np.int64]) -> str:
         if stage.fit_needs is not None and fingerprint is None:

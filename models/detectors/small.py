@@ -1,8 +1,8 @@
 """A small detector of ours, for trying and testing the stage: it knows the painted things of the synthetic source.
 
 Each cell of a map, a quarter of the frame's size, says which thing it is the middle of, how far that reaches to each
-side, and whether it lies inside of any (after FCOS, Tian et al. 2019, arXiv:1904.01355). On photographs it finds next
-to nothing. `small_training.py` is how it learns.
+side, and whether it lies inside of any (after FCOS, Tian et al. 2019, arXiv:1904.01355). On photographs what
+it says means nothing. `small_training.py` is how it learns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST_SCORE = 0.05
 NMS = 0.5  # overlap (intersection over union) from which the weaker of two boxes goes
 # Added to the logits of middles and insides, chosen on painted scenes: so that scores mean about what those of other
 # detectors do, under the same thresholds; so that thin limbs, which fill their cells only in part, count as area.
-SURE, WIDE = 0.3, 0.25
+SURE, WIDE = 1.5, 0.6
 GREY, SPREAD = 127.5, 60.0  # mean and deviation of pixels, for all colours
 
 
@@ -47,6 +47,15 @@ def _light_block(channels: int, wider: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+class _Added(nn.Sequential):
+    """Light blocks whose results are added to what goes in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self:
+            x = x + block(x)
+        return x
+
+
 class SmallNetwork(nn.Module):
     """Frames [n, 3, height, width] to maps [n, classes + 6, height / 4, width / 4].
 
@@ -58,8 +67,8 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(_block(3, 12, 2), _block(12, 24, 2))  # a quarter
         self.eighth = nn.Sequential(_block(24, 48, 2), _block(48, 48))
-        self.sixteenth = nn.Sequential(_light_block(48, 64, 2), _light_block(64, 64), _light_block(64, 64))
-        self.thirtysecond = nn.Sequential(_light_block(64, 96, 2), _light_block(96, 96), _light_block(96, 96))
+        self.sixteenth = nn.Sequential(_light_block(48, 64, 2), _Added(_light_block(64, 64), _light_block(64, 64)))
+        self.thirtysecond = nn.Sequential(_light_block(64, 96, 2), _Added(_light_block(96, 96), _light_block(96, 96)))
         self.from_32, self.from_16, self.from_8 = nn.Conv2d(96, 64, 1), nn.Conv2d(64, 48, 1), nn.Conv2d(48, 24, 1)
         self.join = _block(24, 32)
         self.out = nn.Conv2d(32, len(CLASSES) + 6, 1)

@@ -46,10 +46,13 @@ class Measured:
     seconds: float
 
 
-def measurements(dataset: Dataset, stage: Stage[Any], wanted: str) -> pa.Table:
-    """All rows measured under the fingerprint `wanted`; of a file that has several the last counts."""
-    rows = dataset.measurements_table(stage.name, stage.columns).read()
-    return rows.filter(pc.equal(rows["fingerprint"], wanted))
+def measurements(dataset: Dataset, stage: Stage[Any], wanted: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows measured under the fingerprint `wanted`; of a file that has several the last counts.
+
+    They have `sha256`, `error`, and of the stage's columns those named; None: all.
+    """
+    names = ["sha256", "error", *(stage.columns if columns is None else columns)]
+    return dataset.measurements_table(stage.name, stage.columns).read_where("fingerprint", wanted, names)
 
 
 def current_fingerprint(dataset: Dataset, stage: Stage[Any]) -> str | None:

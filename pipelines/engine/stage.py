@@ -80,6 +80,7 @@ class Stage(ABC, Generic[S]):
     settings_type: ClassVar[type[StageSettings]]
     min_side: int | None = None  # like `fit_unit` and `resources`, may hang on the settings
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
+    decides_on: ClassVar[Sequence[str] | None] = None  # of `columns` those that `decide` looks at; None: all
     decides_last: ClassVar[bool] = False  # stands last in the funnel, wherever it stands in the recipe
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
     fit_unit: str = "networks"  # what `fit` counts
@@ -124,7 +125,8 @@ class Stage(ABC, Generic[S]):
 
         `view` has one row per photo that reaches the stage and is measured without error, in the order in which
         they were first seen: of the columns of `photos` and its file (`sha256`, `file_width`, `file_height`,
-        `file_bytes`, `file_format`; null before download) those that `reads` names, and this stage's measurements.
+        `file_bytes`, `file_format`; null before download) those that `reads` names, and of this stage's measurements
+        those of `decides_on`.
         A stage that `decides_last` also gets `others`: true where everything else keeps the photo. Pure: the same
         view and settings give the same verdicts.
         """

@@ -242,8 +242,9 @@ class Invariance(Stage[InvarianceSettings]):
         reasons[fold == LEARNED_FROM] = "learned from by the classifier (official split)"
         reasons[fold == KEPT_APART] = "kept apart for validation (official split)"
         keep = (scores < settings.threshold) & (fold >= 0)
-        value = [None if math.isnan(score) else score for score in scores.tolist()]
-        return Verdicts(keep=keep.tolist(), reason=reasons.tolist(), value=value, notes=self._notes(view))
+        value = scores.astype(object)
+        value[np.isnan(scores)] = None
+        return Verdicts(keep.tolist(), reasons.tolist(), value.tolist(), notes=self._notes(view))
 
     def scores(self, view: pa.Table) -> npt.NDArray[np.float64]:
         """The score of each row, NaN where the network learned from the photo."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
@@ -122,14 +123,11 @@ class Likelihood(Stage[LikelihoodSettings]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Reject the farthest `fraction`, rounded down; photos that share a file share its place."""
         distance = view.column("distance").to_numpy()
-        sha256s, first, member = np.unique(
-            view.column("sha256").to_numpy(zero_copy_only=False).astype(str), return_index=True, return_inverse=True
-        )
-        dropped = math.floor(self.settings.fraction * len(sha256s) + 1e-9)  # 0.1 * 30 is a little more than 3
-        farthest = np.argsort(-distance[first], kind="stable")[:dropped]  # among equals the order of sha256
-        keep = np.ones(len(sha256s), dtype=bool)
-        keep[farthest] = False
-        keep = keep[member]
+        files = view.column("sha256").combine_chunks().dictionary_encode()
+        of_file = np.empty(len(files.dictionary))
+        of_file[files.indices.to_numpy()] = distance
+        dropped = math.floor(self.settings.fraction * len(of_file) + 1e-9)  # 0.1 * 30 is a little more than 3
+        keep = ~_farthest(of_file, files.dictionary, dropped)[files.indices.to_numpy()]
         reason = f"unlike the set (among the farthest {self.settings.fraction:.3g})"
         return Verdicts(
             keep=keep.tolist(), reason=[None if kept else reason for kept in keep.tolist()], value=distance.tolist()
@@ -163,6 +161,18 @@ class Likelihood(Stage[LikelihoodSettings]):
                 batch, held = [], 0
         if batch:
             yield batch
+
+
+def _farthest(distances: npt.NDArray[np.float64], sha256s: pa.StringArray, count: int) -> npt.NDArray[np.bool_]:
+    """Which are the `count` farthest; among equals those of smaller sha256."""
+    if count == 0:
+        return np.zeros(len(distances), dtype=bool)
+    last = np.partition(distances, len(distances) - count)[len(distances) - count]
+    farthest: npt.NDArray[np.bool_] = distances > last
+    equal = np.flatnonzero(distances == last)
+    order = np.argsort(np.array(sha256s.take(pa.array(equal)).to_pylist()))
+    farthest[equal[order[: count - int(farthest.sum())]]] = True
+    return farthest
 
 
 def square(image: RGB, features: str) -> Tensor:

@@ -72,6 +72,7 @@ class Objects(Stage[ObjectsSettings]):
         "boxes": pa.list_(pa.list_(pa.float32(), 4)),  # left, top, right, bottom: fractions of the picture's sides
         "areas": pa.list_(pa.float32()),  # of the masks, as fractions of the picture
     }
+    decides_on = ("classes", "scores", "areas")
     resources = Resources(gpus=0.25, batch_size=BATCH)
 
     def __init__(self, settings: ObjectsSettings) -> None:
@@ -156,11 +157,15 @@ def _highest(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Per photo the highest of the chosen scores (NaN where there is none) and its place (-1)."""
     at = np.flatnonzero(chosen)
-    order = at[np.lexsort((-at, scores[at]))]  # of equals the first comes last, and stays
+    best = np.full(count, -np.inf)
+    if len(at):
+        photo = photos[at]  # in rising order: those of one photo stand together
+        first = np.flatnonzero(np.diff(photo, prepend=-1))
+        best[photo[first]] = np.maximum.reduceat(scores[at], first)
+        at = at[scores[at] == best[photo]]
     place = np.full(count, -1, np.int64)
-    place[photos[order]] = order
-    best = np.full(count, np.nan)
-    best[place >= 0] = scores[place[place >= 0]]
+    place[photos[at[::-1]]] = at[::-1]  # of equals the first is written last
+    best[place < 0] = np.nan
     return best, place
 
 

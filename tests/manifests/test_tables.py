@@ -58,6 +58,26 @@ def _numbers(*values: int) -> pa.Table:
     return pa.table({"n": pa.array(values, pa.int64())}, schema=NUMBERS)
 
 
+@given(st.lists(st.lists(st.sampled_from(["a", "b", None]), max_size=12), max_size=4), st.integers(1, 5))
+def test_rows_of_one_value_are_those_that_a_filter_leaves(parts, group):
+    """Whether a row group has the value in all of its rows, in none, or in some."""
+    columns = pa.schema([pa.field("mark", pa.string()), pa.field("n", pa.int64()), pa.field("later", pa.string())])
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "ROW_GROUP", group)
+        older = Table(Path(place) / "t", pa.schema(list(columns)[:2]))
+        for at, marks in enumerate(parts):
+            older.append(
+                pa.table({"mark": pa.array(marks, pa.string()), "n": [100 * at + n for n in range(len(marks))]})
+            )
+        table = Table(older.folder, columns)
+        whole = table.read()
+        for value in ("a", "b", "c"):
+            found = table.read_where("mark", value, ["later", "n"])
+            assert found.to_pylist() == [
+                {"later": None, "n": row["n"]} for row in whole.to_pylist() if row["mark"] == value
+            ]
+
+
 def _names(table: Table) -> list[str]:
     return sorted(path.name for path in table.folder.iterdir())
 

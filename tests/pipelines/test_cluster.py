@@ -27,6 +27,8 @@ from PIL import Image
 from running import lhq_command
 from web_crawl import Crawl, assert_complete, made_up
 
+from pipelines.filters import STAGES
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 RATE = 40  # image requests a second, of each host
@@ -124,9 +126,11 @@ def test_a_node_that_dies_in_the_middle_costs_nothing_and_the_limits_hold(crawl)
         assert busiest_at_once(crawl, place) <= CONNECTIONS
 
 
-FITTED = {  # settings that make a fit quick
-    "invariance": ("invariance.folds=2",),
+MEASURING = {  # every stage that measures, with settings that need no weights and make a fit quick
+    "duplicates": (),
+    "objects": ("objects.detector=small",),
     "likelihood": ("likelihood.features=small", "likelihood.sample=16"),
+    "invariance": ("invariance.folds=2",),
 }
 PHOTOGRAPHS = 64
 
@@ -148,9 +152,13 @@ def photographs(lhq, tmp_path_factory) -> Path:
     return place / "d"
 
 
-@pytest.mark.parametrize("stage", mostly_long(list(FITTED), ("invariance",)))
-def test_a_node_that_dies_while_a_fitted_stage_measures_costs_nothing(lhq, photographs, tmp_path, stage):
-    settings = [part for one in FITTED[stage] for part in ("--set", one)]
+def test_every_stage_that_measures_is_among_these():
+    assert set(MEASURING) == {name for name, stage in STAGES.items() if stage.columns}
+
+
+@pytest.mark.parametrize("stage", mostly_long(list(MEASURING), ("invariance",)))
+def test_a_node_that_dies_while_a_stage_measures_costs_nothing(lhq, photographs, tmp_path, stage):
+    settings = [part for one in MEASURING[stage] for part in ("--set", one)]
     shutil.copytree(photographs, tmp_path / "d")
     shutil.copytree(photographs, tmp_path / "here")
     assert lhq("filter", tmp_path / "here", f"--{stage}", *settings, "--workers", "0").code == 0
