@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 4096  # rows turned into float64 at once
-WAITING = 256  # rows that small batches gather into before the large matrix is touched
+WAITING = 512  # rows that small batches gather into before the large matrix is touched
 BLOCKS = 16  # into which features are divided for a standard error
 REPLICATES = 50  # of the bootstrap
 WELL_CONDITIONED = 1e-10  # the smallest eigenvalue over the sum of all, from which on Cholesky's factor is taken
@@ -85,8 +85,8 @@ class Gaussian:
     @torch.no_grad()
     def _settle(self) -> None:
         """Count the features that wait."""
-        if self._rows is not None and self._waiting:
-            rows, self._waiting = self._rows[: self._waiting], 0
+        if self._rows is not None:
+            rows, self._rows, self._waiting = self._rows[: self._waiting], None, 0
             self._count(rows)
 
     def _count(self, rows: Tensor) -> None:

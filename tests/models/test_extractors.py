@@ -71,7 +71,10 @@ def test_a_resnets_features_are_what_enters_its_last_layer(
         resized = torch.from_numpy(
             np.stack(
                 [
-                    [np.asarray(Image.fromarray(one.astype("f4")).resize(side, Image.Resampling.BICUBIC)) for one in rgb]
+                    [
+                        np.asarray(Image.fromarray(one.astype("f4")).resize(side, Image.Resampling.BICUBIC))
+                        for one in rgb
+                    ]
                     for rgb in images.numpy()
                 ]
             ).clip(0, 255)
@@ -94,7 +97,7 @@ def test_a_resnets_features_are_what_enters_its_last_layer(
 def test_a_file_that_is_not_the_registered_network_is_refused(
     resnet_file: tuple[Path, dict[str, Tensor]], tmp_path: Path
 ) -> None:
-    with pytest.raises(WeightsError, match="not f37072fd.*was not opened"):
+    with pytest.raises(WeightsError, match=r"not f37072fd.*was not opened"):
         extractors.by_name("resnet18", resnet_file[0])
     for name in ("resnet18", "wide_resnet50_2", "inception"):
         with pytest.raises(WeightsError, match=f"missing: run: lhq weights fetch {name}"):
