@@ -148,7 +148,7 @@ def precision_recall(real: Tensor, generated: Tensor, k: int = NEIGHBOURS) -> tu
 def _covered(features: Tensor, others: Tensor, k: int) -> float:
     """The share of `features` in the manifold of `others`."""
     width = _widths(others, k)
-    inside = [(_squared(chunk, others) <= width).any(1) for chunk in features.split(CHUNK)]
+    inside = [(_squared(chunk, others) <= width).any(1) for chunk in torch.split(features, CHUNK)]
     return float(torch.cat(inside).double().mean())
 
 

@@ -173,12 +173,14 @@ def _root(gaussian: Gaussian) -> Tensor:
     """R [dims, rank] with R R^T = the covariance; its directions of no variance are left out."""
     covariance = gaussian.covariance
     if gaussian.n > gaussian.dims:
+        factor: Tensor
         factor, failed = torch.linalg.cholesky_ex(covariance)  # several times faster than eigenvectors
         if not failed and _smallest_eigenvalue(factor) > WELL_CONDITIONED * covariance.trace():
             return factor
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > len(values) * torch.finfo(torch.float64).eps * values.abs().max()
-    return vectors[:, kept] * values[kept].sqrt()
+    scaled: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return scaled
 
 
 def _smallest_eigenvalue(factor: Tensor) -> Tensor:
@@ -189,7 +191,7 @@ def _smallest_eigenvalue(factor: Tensor) -> Tensor:
     for _ in range(INVERSE_STEPS):
         vector = torch.cholesky_solve(vector / length, factor)
         length = vector.norm()
-    return 1 / length
+    return length.reciprocal()
 
 
 def _distance(a: Gaussian, b: Gaussian, root: Tensor) -> float:

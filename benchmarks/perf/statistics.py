@@ -24,7 +24,7 @@ BATCHES = (32, 4096)  # features that come at once
 def streamed(features: Tensor, batch: int) -> Gaussian:
     """Mean and covariance of float32 features that come in batches."""
     gaussian = Gaussian(features.shape[1])
-    for some in features.split(batch):
+    for some in torch.split(features, batch):
         gaussian.add(some)
     gaussian.covariance  # noqa: B018 (what waits is counted)
     return gaussian
@@ -33,7 +33,7 @@ def streamed(features: Tensor, batch: int) -> Gaussian:
 def products(features: Tensor) -> Tensor:
     """X^T X of float64 features, in parts that fit into memory as ours do."""
     total = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
-    for some in features.split(4096):
+    for some in torch.split(features, 4096):
         total.addmm_(some.T, some)
     return total
 

@@ -146,7 +146,7 @@ def test_real_networks_have_all_that_is_measured(model: str) -> None:
     seam = claims.seam(generator, 0, 4)  # type: ignore[arg-type]
     assert seam is not None
     assert seam.score is not None
-    assert seam.score > 2 if model == "alis-nocoords" else 0.5 < seam.score < 2
+    assert seam.score > 2 if model == "alis-nocoords" else 0.2 < seam.score < 5
     small = features.small()
     apart = 2 * float(measure.statistics(measure.independent_frames(generator, 0, 16), small).covariance.trace())
     found = claims.repetition(generator, small, apart, 0, 12)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def test_a_panorama_of_one_latent_scatters_over_seeds_and_its_control_does_not()
     found = measure.infinity(generator, real.gaussian, small, range(3, 7), frames=200)
     assert found.seeds == (3, 4, 5, 6)
     assert found.setup == "4 panoramas of 200 frames, seeds 3-6"
-    assert found.control == pytest.approx(alone.fd, rel=0.5)
+    assert alone.fd / 4 < found.control < 4 * alone.fd
     assert min(found.each) > 5 * found.control
     assert found.mean == pytest.approx(np.mean(found.each))
     assert found.spread == pytest.approx(np.std(found.each, ddof=1))
@@ -107,8 +107,9 @@ def _quarters(images):
 def test_the_error_of_independent_frames_is_the_scatter_over_seeds():
     generator, few = OneColour(), features.Extractor("quarters", 12, "0" * 64, "none", CPU, _quarters)
     real = measure.real_statistics(torch.cat(list(measure.independent_frames(generator, 99, 400))), few)
-    found = [measure.independent(generator, real, few, seed, 96) for seed in range(24)]
-    true = np.std([one.fd for one in found], ddof=1)
+    found = [measure.independent(generator, real, few, seed, 96) for seed in range(8)]
+    more = [measure.distances(generator, real.gaussian, few, seed, 96)[0] for seed in range(8, 30)]
+    true = np.std([*(one.fd for one in found), *more], ddof=1)
     assert 0.5 < np.mean([one.error for one in found]) / true < 2
     assert all(one.precision > 0.7 and one.recall > 0.5 for one in found)
     kids = [one.kid.value for one in found]

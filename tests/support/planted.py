@@ -20,7 +20,9 @@ class Planted(alis.Generator):
         sizes = alis.Sizes(
             resolution, **SMALL, patches=patches, input_resolution=max(4, patches), anchor_distance=anchor_distance
         )
-        super().__init__(sizes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__(sizes)
         self.eval()
 
     def levels(self, seed: int, column: Tensor) -> Tensor:
