@@ -191,7 +191,8 @@ def _smallest_eigenvalue(factor: Tensor) -> Tensor:
     for _ in range(INVERSE_STEPS):
         vector = torch.cholesky_solve(vector / length, factor)
         length = vector.norm()
-    return length.reciprocal()
+    smallest: Tensor = 1 / length
+    return smallest
 
 
 def _distance(a: Gaussian, b: Gaussian, root: Tensor) -> float:

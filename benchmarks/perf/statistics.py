@@ -85,10 +85,10 @@ def _scipy_seconds(a: Gaussian, b: Gaussian) -> float:
 
 
 def main() -> None:
-    """Measures and prints; 60 s on two cores, with --full some minutes."""
+    """Measures and prints; under a minute on two free cores, with --full some minutes."""
     options = parse_options("Speed of streamed statistics and of the Frechet distance.")
     threads.fix(threads.cores())
-    rows = of_streaming(50_000 if options.full else 8_000, 5 if options.full else 3)
+    rows = of_streaming(50_000 if options.full else 5_000, 5 if options.full else 3)
     rows += of_the_distance(5 if options.full else 3, with_scipy=options.full)
     publish("statistics", rows, options, torch=torch.__version__, threads=str(torch.get_num_threads()))
 

@@ -79,12 +79,20 @@ def test_the_control_has_the_places_of_the_panorama_and_latents_of_its_own(model
     assert ours.float().std() > 1
 
 
+def _quarters(images):
+    """Colours of four quarters: 12 features."""
+    return torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+
+FEW = features.Extractor("quarters", 12, "0" * 64, "none", CPU, _quarters)
+
+
 def test_a_panorama_of_one_latent_scatters_over_seeds_and_its_control_does_not():
     """Frames of a panorama are all alike here: each seed is far from the pictures, independent frames are near."""
-    generator, small = OneColour(), features.small()
-    real = measure.real_statistics(torch.cat(list(measure.independent_frames(generator, 5, 300))), small)
-    alone = measure.independent(generator, real, small, seed=0, frames=200)
-    found = measure.infinity(generator, real.gaussian, small, range(3, 7), frames=200)
+    generator = OneColour()
+    real = measure.real_statistics(torch.cat(list(measure.independent_frames(generator, 5, 300))), FEW)
+    alone = measure.independent(generator, real, FEW, seed=0, frames=200)
+    found = measure.infinity(generator, real.gaussian, FEW, range(3, 7), frames=200)
     assert found.seeds == (3, 4, 5, 6)
     assert found.setup == "4 panoramas of 200 frames, seeds 3-6"
     assert alone.fd / 4 < found.control < 4 * alone.fd
@@ -92,23 +100,18 @@ def test_a_panorama_of_one_latent_scatters_over_seeds_and_its_control_does_not()
     assert found.mean == pytest.approx(np.mean(found.each))
     assert found.spread == pytest.approx(np.std(found.each, ddof=1))
     assert found.error == pytest.approx(found.spread / 2)
-    single = measure.infinity(generator, real.gaussian, small, range(3, 4), frames=200)
+    single = measure.infinity(generator, real.gaussian, FEW, range(3, 4), frames=200)
     assert single.each == pytest.approx(found.each[:1])
     assert single.spread is None
     assert single.error == pytest.approx(0, abs=1e-6), "blocks that are all alike: another reason to take many seeds"
     assert single.setup == "1 panorama of 200 frames, seed 3"
 
 
-def _quarters(images):
-    """Colours of four quarters: 12 features."""
-    return torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
-
-
 def test_the_error_of_independent_frames_is_the_scatter_over_seeds():
-    generator, few = OneColour(), features.Extractor("quarters", 12, "0" * 64, "none", CPU, _quarters)
-    real = measure.real_statistics(torch.cat(list(measure.independent_frames(generator, 99, 400))), few)
-    found = [measure.independent(generator, real, few, seed, 96) for seed in range(8)]
-    more = [measure.distances(generator, real.gaussian, few, seed, 96)[0] for seed in range(8, 30)]
+    generator = OneColour()
+    real = measure.real_statistics(torch.cat(list(measure.independent_frames(generator, 99, 400))), FEW)
+    found = [measure.independent(generator, real, FEW, seed, 96) for seed in range(8)]
+    more = [measure.distances(generator, real.gaussian, FEW, seed, 96)[0] for seed in range(8, 30)]
     true = np.std([*(one.fd for one in found), *more], ddof=1)
     assert 0.5 < np.mean([one.error for one in found]) / true < 2
     assert all(one.precision > 0.7 and one.recall > 0.5 for one in found)
