@@ -18,7 +18,7 @@ WAITING = 512  # rows that small batches gather into before the large matrix is 
 BLOCKS = 16  # into which features are divided for a standard error
 REPLICATES = 50  # of the bootstrap
 WELL_CONDITIONED = 1e-10  # the smallest eigenvalue over the sum of all, from which on Cholesky's factor is taken
-INVERSE_STEPS = 8
+INVERSE_STEPS = 3
 
 
 class Gaussian:
