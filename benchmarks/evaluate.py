@@ -1,83 +1,183 @@
-"""From a run to its row in a leaderboard."""
+"""From a run to its row in a leaderboard, and to everything that was measured for it."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import measure, networks, runs
+from benchmarks import claims, measure, networks, runs
+from benchmarks import speed as speeds
 from benchmarks.leaderboard import Row
-from benchmarks.measure import Distances, Speed
-from benchmarks.networks import Generator
-from benchmarks.pictures import Pictures
+from benchmarks.measure import Advance, Independent, Infinity, silent
+from benchmarks.networks import Endless, Generator
 from benchmarks.recipes import Measurement, Recipe, recipe_hash
+from benchmarks.reference import Reference
 from benchmarks.runs import Snapshot
-from models import alis
+from benchmarks.speed import Speed
+from models import alis, locogan
 from models.counts import parameters
-from models.features import Extractor
-from models.statistics import Gaussian
 
 DIGITS = 6  # significant, of measured numbers
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The real pictures and the features by which generated ones are compared with them."""
+class Evaluation:
+    """The row, and what stands behind its numbers: seeds, spreads, curves, repeats; for JSON."""
 
-    pictures: Pictures
-    extractor: Extractor
+    row: Row
+    details: dict[str, Any]
 
-    @cached_property
-    def statistics(self) -> Gaussian:
-        """Of all real pictures, computed when first asked for."""
-        return measure.real_statistics(self.pictures.images, self.extractor)
 
-    def distances(self, generator: Generator, seed: int, frames: int) -> Distances:
-        """How far a generator's frames are from the pictures."""
-        return measure.distances(generator, self.statistics, self.extractor, seed, frames)
+@dataclass(frozen=True)
+class Claims:
+    """The paper's pictures as numbers; None where a model does not have what is measured."""
 
-    def named(self, found: Distances) -> dict[str, float]:
-        """The distances under their names: FID only with the 2015 Inception."""
-        name = "fid" if self.extractor.is_fid else "fd"
-        told = {name: found.fd}
-        return told if found.infinity_fd is None else {**told, f"infinity_{name}": found.infinity_fd}
+    seam: claims.Seam | None = None
+    repetition: claims.Repetition | None = None
+    noise_use: float | None = None
+    difficulty: list[measure.Difficulty] | None = None
 
 
 def judge(reference: Reference, measurement: Measurement) -> runs.Judge:
     """What measures a generator while it trains."""
 
     def distance(generator: Generator) -> dict[str, float]:
-        return reference.named(reference.distances(generator, measurement.seed, measurement.snapshot_frames))
+        return reference.distances(generator, measurement.seed, measurement.snapshot_frames)
 
     return distance
 
 
-def evaluate(run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str) -> Row:
-    """Measure the last checkpoint of a run against the pictures it was trained on.
+def evaluate(
+    run: Path,
+    reference: Reference,
+    measurement: Measurement,
+    device: torch.device,
+    toolkit: str,
+    advance: Advance = silent,
+) -> Evaluation:
+    """Measure the last checkpoint of a run against the pictures it was trained on; `advance` is told of frames.
 
     Raises SetupError where the pictures are others than those, or there is no checkpoint.
     """
     snapshot = runs.open_last(run, device)
     runs.refuse_other_pictures(reference.pictures, run)
-    found = reference.named(reference.distances(snapshot.generator, measurement.seed, measurement.frames))
-    distances: dict[str, Any] = {name: _rounded(value) for name, value in found.items()}
-    return Row(
+    generator, real, extractor = snapshot.generator, reference.real, reference.extractor
+    alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
+    endless = None
+    if isinstance(generator, Endless):
+        seeds = range(measurement.seed, measurement.seed + measurement.panoramas)
+        endless = measure.infinity(generator, real.gaussian, extractor, seeds, measurement.frames, advance)
+    shown = _claims(generator, reference, measurement, alone.apart, advance)
+    fast = speeds.speed(generator)
+    row = Row(
         **_about_the_run(snapshot),
         **_about_the_pictures(reference, measurement),
-        **distances,
-        infinity_setup=f"1 panorama of {measurement.frames} frames" if len(found) > 1 else None,
-        **_about_the_speed(measure.speed(snapshot.generator)),
+        **_about_the_distances(reference.name, alone, endless),
+        seam=_rounded(shown.seam.score) if shown.seam else None,
+        repetition=_rounded(shown.repetition.score) if shown.repetition else None,
+        noise_use=_rounded(shown.noise_use),
+        **_about_the_speed(fast),
         device=runs.device_name(device),
         dtype="float32",
         threads=torch.get_num_threads(),
         toolkit=toolkit,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    return Evaluation(row, _details(reference.name, alone, endless, shown, fast))
+
+
+def frames_to_measure(model: str, measurement: Measurement) -> int:
+    """How many frames `evaluate` tells `advance` of."""
+    count = measurement.frames
+    if model != "stylegan2":
+        count += (measurement.panoramas + 1) * measurement.frames
+    return count + measure.PLACES * measurement.curve_frames * model.startswith("alis")
+
+
+def _claims(
+    generator: Generator, reference: Reference, measurement: Measurement, apart: float, advance: Advance
+) -> Claims:
+    if not isinstance(generator, Endless):
+        return Claims()
+    extractor, seed, stretch = reference.extractor, measurement.seed, measurement.stretch
+    difficulty = None
+    if isinstance(generator, alis.Generator):
+        difficulty = measure.connection_difficulty(
+            generator, reference.statistics, extractor, seed, measurement.curve_frames, advance
+        )
+    return Claims(
+        seam=claims.seam(generator, seed, stretch),
+        repetition=claims.repetition(generator, extractor, apart, seed, stretch),
+        noise_use=claims.noise_use(generator, seed) if isinstance(generator, locogan.Generator) else None,
+        difficulty=difficulty,
+    )
+
+
+def _about_the_distances(name: str, alone: Independent, endless: Infinity | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: _rounded(alone.fd),
+        "fd_error": _rounded(alone.error),
+        "kid": _rounded(alone.kid.value) if alone.kid else None,
+        "precision": _rounded(alone.precision),
+        "recall": _rounded(alone.recall),
+    }
+    if endless is not None:
+        found |= {
+            f"infinity_{name}": _rounded(endless.mean),
+            "infinity_fd_error": _rounded(endless.error),
+            "infinity_setup": endless.setup,
+        }
+    return found
+
+
+def _details(name: str, alone: Independent, endless: Infinity | None, shown: Claims, speed: Speed) -> dict[str, Any]:
+    details: dict[str, Any] = {
+        "independent": {
+            name: alone.fd,
+            "error": alone.error,
+            "kid": dataclasses.asdict(alone.kid) if alone.kid else None,
+            "precision": alone.precision,
+            "recall": alone.recall,
+        },
+        "speed": {
+            **dataclasses.asdict(speed),
+            "tried": {str(size): rate for size, rate in speed.tried.items()},
+            "ms_per_image": speed.ms_per_image,
+            "images_per_s": speed.images_per_s,
+            "panorama_ms_per_frame": speed.panorama_ms_per_frame,
+        },
+    }
+    if endless is not None:
+        details["infinity"] = {
+            f"infinity_{name}": endless.mean,
+            "error": endless.error,
+            "spread": endless.spread,
+            "frames": endless.frames,
+            "seeds": list(endless.seeds),
+            "each": list(endless.each),
+            "control": endless.control,
+        }
+    if shown.seam is not None:
+        details["seam"] = {**dataclasses.asdict(shown.seam), "score": shown.seam.score}
+    if shown.repetition is not None:
+        details["repetition"] = {
+            "score": shown.repetition.score,
+            "strongest": shown.repetition.strongest,
+            "similarity": list(map(list, shown.repetition.similarity.items())),
+        }
+    if shown.noise_use is not None:
+        details["noise_use"] = shown.noise_use
+    if shown.difficulty is not None:
+        details["connection_difficulty"] = [
+            {"frames_from_anchor": one.frames_from_anchor, name: one.fd, "frames": one.frames}
+            for one in shown.difficulty
+        ]
+    return details
 
 
 def _about_the_run(snapshot: Snapshot) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from manifests import atomic
 from manifests.errors import SetupError
 from manifests.locks import locked
+from models.weights import REGISTRY
 
 OURS, PAPER, MERGED = "ours", "paper", "merged"  # origin
 ABOUT_THE_MEASURING = ("dataset", "subset_hash", "resolution", "features", "resize", "n_real", "n_generated")
@@ -24,7 +25,11 @@ ABOUT_THE_RUN = ("model", "subset", "budget", "recipe_hash", "images_seen", "see
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a leaderboard, in the order of its columns. None: not measured, or not there to be measured."""
+    """One line of a leaderboard, in the order of its columns. None: not measured, or not there to be measured.
+
+    Raises ValueError where a number is called FID and its features are not those of the 2015 Inception, by their
+    hash. Published numbers (origin `paper`) may name no features; if they do, the same holds.
+    """
 
     model: str
     dataset: str
@@ -35,7 +40,7 @@ class Row:
     recipe_hash: str
     anchor_distance: int | None = None  # frames
     patches: int | None = None
-    infinity_setup: str | None = None  # what the infinity numbers are from
+    infinity_setup: str | None = None  # what the infinity numbers are from: how many panoramas, frames, which seeds
     images_seen: int | None = None
     train_hours: float | None = None
     train_devices: str | None = None
@@ -52,14 +57,14 @@ class Row:
     panorama_ms_per_frame: float | None = None
     gmac: float | None = None
     sampling: str | None = None
-    kid: float | None = None
+    kid: float | None = None  # as precision and recall, on these features
     precision: float | None = None
     recall: float | None = None
-    fd_error: float | None = None
-    infinity_fd_error: float | None = None
-    seam: float | None = None
-    repetition: float | None = None
-    noise_use: float | None = None
+    fd_error: float | None = None  # standard error of fid or fd
+    infinity_fd_error: float | None = None  # of infinity_fid or infinity_fd, over the seeds
+    seam: float | None = None  # 1: borders of patches cannot be told
+    repetition: float | None = None  # 0: the panorama does not return with its coordinates
+    noise_use: float | None = None  # 0: the spatial noise changes nothing
     generator: int | None = None  # parameters
     discriminator: int | None = None
     total: int | None = None
@@ -70,6 +75,14 @@ class Row:
     toolkit: str | None = None
     date: str | None = None
     origin: str = OURS
+
+    def __post_init__(self) -> None:
+        if self.fid is None and self.infinity_fid is None:
+            return
+        if self.features is None and self.origin == PAPER:
+            return
+        if (self.features or "").rpartition("@")[2] != REGISTRY["inception"].sha256:
+            raise ValueError(f"a FID of the features {self.features}: only the 2015 Inception's are called so")
 
     @property
     def distance(self) -> float | None:
@@ -114,7 +127,10 @@ def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
                 raise ValueError(text)
         except ValueError as error:
             raise SetupError(f"{path}, line {number}, {name}: {text!r} is not of kind {plain.__name__}") from error
-    return Row(**values)
+    try:
+        return Row(**values)
+    except ValueError as error:
+        raise SetupError(f"{path}, line {number}: {error}") from error
 
 
 def add(path: Path, row: Row) -> bool:

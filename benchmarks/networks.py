@@ -121,6 +121,28 @@ def images(generator: Generator, ws: Tensor, draw: Draw) -> Tensor:
 
 
 @torch.no_grad()
+def placed(generator: Endless, seed: int, index: Tensor, start: Tensor) -> Tensor:
+    """Independent frames [n, 3, resolution, resolution], each as it stands in a panorama of its own.
+
+    index: int64 [n], which frames of the seed: their latents are those of `samples`. start: int64 [n], the columns
+    where they begin, for ALIS in [0, shifts) from an anchor at an even frame.
+    """
+    z = generator.sizes.z_dim
+    if isinstance(generator, locogan.Generator):
+        ws = generator.styles(counter_random.normal(seed, Kind.FRAME_LATENT, 0, index, z))
+        spatial = generator.frame_spatial(seed, Kind.FRAME_SPATIAL, index)
+        return generator.frames(
+            ws, start % generator.sizes.shifts, spatial, generator.frame_noise(seed, Kind.FRAME_NOISE, index)
+        )
+    patches = generator.sizes.patches
+    anchors = alis.ANCHORS * index[:, None] + torch.arange(alis.ANCHORS, device=index.device)
+    ws = generator.styles(counter_random.normal(seed, Kind.FRAME_LATENT, 0, anchors.flatten(), z))
+    columns = patches * index[:, None] + torch.arange(patches, device=index.device)
+    noise = generator.noise(seed, Kind.FRAME_NOISE, columns.flatten())
+    return generator.frames(ws.view(len(index), alis.ANCHORS, *ws.shape[1:]), start, noise)
+
+
+@torch.no_grad()
 def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running average of a network towards it; buffers are taken over."""
     for mean, now in zip(average.parameters(), network.parameters(), strict=True):

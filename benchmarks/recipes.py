@@ -99,16 +99,19 @@ class Recipe:
 class Measurement:
     """How much is generated to measure a trained network, and how often it is looked at while it trains."""
 
-    frames: int  # independent ones, and as many from one panorama
+    frames: int  # independent ones, as many from each panorama, and as many in the control of these
     snapshots: int  # checkpoints at which the distance is measured, beside the start
     snapshot_frames: int  # generated for each of these
-    seed: int = 0
+    seed: int = 0  # of the frames, and of the first panorama
+    panoramas: int = 2  # each of a seed of its own
+    curve_frames: int = 200  # for each distance from an anchor
+    stretch: int = 50  # frames of one panorama in which seams and repetition are sought
 
 
 MEASUREMENTS = {
     "smoke": Measurement(frames=1_000, snapshots=2, snapshot_frames=1_000),
-    "small": Measurement(frames=10_000, snapshots=10, snapshot_frames=2_000),
-    "paper": Measurement(frames=50_000, snapshots=25, snapshot_frames=5_000),
+    "small": Measurement(10_000, snapshots=10, snapshot_frames=2_000, panoramas=3, curve_frames=2_000, stretch=500),
+    "paper": Measurement(50_000, snapshots=25, snapshot_frames=5_000, panoramas=4, curve_frames=10_000, stretch=2_000),
 }
 
 

@@ -10,20 +10,22 @@ from pathlib import Path
 import torch
 
 from benchmarks import evaluate as evaluation
-from benchmarks import metrics, runs
-from benchmarks.evaluate import Reference
+from benchmarks import metrics, recipes, runs
+from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
 from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
+from benchmarks.reference import Reference
 from benchmarks.runs import Trained
 from manifests import atomic
-from manifests.errors import SetupError
-from models import features
+from manifests.errors import MisuseError, SetupError
+from models import extractors
 from models.features import Extractor
 from models.weights import WeightsError
 from pipelines.engine.progress import Progress
 
 ROW = "row.json"  # in a run: what its last measuring found
+DETAILS = "evaluation.json"  # and all that stands behind it
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,16 @@ def train(recipe: Recipe, reference: Reference, run: Path, device: torch.device)
         )
 
 
-def evaluate(run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str) -> Row:
+def evaluate(
+    run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str
+) -> Evaluation:
     """Measure a run and keep what was found beside it."""
-    row = evaluation.evaluate(run, reference, measurement, device, toolkit)
-    atomic.write_bytes(run / ROW, (json.dumps(vars(row), indent=2) + "\n").encode())
-    return row
+    model = recipes.load(run).model
+    with Progress(f"evaluate {model}", evaluation.frames_to_measure(model, measurement), "frames") as progress:
+        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance)
+    atomic.write_bytes(run / DETAILS, (json.dumps(found.details, indent=2) + "\n").encode())
+    atomic.write_bytes(run / ROW, (json.dumps(vars(found.row), indent=2) + "\n").encode())
+    return found
 
 
 def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device, toolkit: str) -> Row:
@@ -85,24 +92,30 @@ def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device,
     run = place / run_name(recipe, reference.pictures.pictures_hash)
     train(recipe, reference, run, device)
     measurement = MEASUREMENTS[recipe.budget]
-    wanted = (runs.open_last(run, device).images, reference.extractor.label, measurement.frames)
     known = _known(run)
-    if known is not None and (known.images_seen, known.features, known.n_generated) == wanted:
-        return known
-    return evaluate(run, reference, measurement, device, toolkit)
+    if known is not None and known.kid is not None and known.fd_error is not None:  # not of an older toolkit
+        images = runs.open_last(run, device).images
+        wanted = (images, reference.extractor.label, reference.extractor.resize, measurement.frames)
+        if (known.images_seen, known.features, known.resize, known.n_generated) == wanted:
+            return known
+    return evaluate(run, reference, measurement, device, toolkit).row
 
 
-def reference(data: Pictures, cache: Path, device: torch.device) -> Reference:
-    """The pictures with the features they are measured by."""
-    return Reference(data, extractor(cache, device))
+def reference(
+    data: Pictures, cache: Path, device: torch.device, features: str | None = None, resize: str | None = None
+) -> Reference:
+    """The pictures with the features they are measured by; their statistics are kept in the cache."""
+    return Reference(data, extractor(cache, device, features, resize), cache)
 
 
-def extractor(cache: Path, device: torch.device) -> Extractor:
-    """The 2015 Inception where its file lies in the cache, else the small fixed network."""
+def extractor(cache: Path, device: torch.device, features: str | None = None, resize: str | None = None) -> Extractor:
+    """The features of this name; without one the 2015 Inception where its file is, else the small fixed network."""
     try:
-        return features.available(cache, device)
-    except WeightsError as error:
+        return extractors.by_name(features, cache, resize, device)
+    except WeightsError as error:  # it is a ValueError too
         raise SetupError(str(error)) from error
+    except ValueError as error:
+        raise MisuseError(f"--features, --resize: {error}") from error
 
 
 def distances_text(run: Path) -> str:

@@ -45,6 +45,7 @@ class Kind(enum.IntEnum):
     TRAINING_MIRROR = 22
     TRAINING_SPATIAL = 23
     FILTER = 32  # of the small feature network
+    SAMPLE = 33  # which features are kept where not all are
 
 
 def _signed(word: int) -> int:

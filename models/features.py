@@ -1,12 +1,13 @@
 """What makes features of pictures for the Frechet distance: the 2015 Inception, or a small network without a file.
 
-Only a number from the 2015 Inception is a FID (`Extractor.is_fid`); one from the small network is a Frechet distance
-whose features are named beside it. Both take uint8 pictures of any size.
+Only a number from the 2015 Inception is a FID (`Extractor.is_fid`); one from another network is a Frechet distance
+whose features are named beside it. All take uint8 pictures of any size. `models.extractors` has them by name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import math
@@ -28,6 +29,8 @@ from models.weights import REGISTRY, WeightsError, how_to_get, sha256_of
 INCEPTION_FILE = REGISTRY["inception"].file
 INCEPTION_SHA256 = REGISTRY["inception"].sha256
 INCEPTION_DIMS = 2048
+INCEPTION_SIDE = 299  # pixels
+CLEAN, LEGACY, NONE = "clean", "legacy", "none"  # ways to resize
 SMALL_WIDTHS = (16, 24, 32, 48)  # channels of the small network, after each convolution
 SMALL_SIDE = 16  # pixels: the smallest picture it takes, so that every map can be padded by reflection
 
@@ -39,7 +42,7 @@ class Extractor:
     name: str
     dims: int
     weights_hash: str  # SHA-256
-    resize: str  # how pictures come to the network's size: "clean" as clean-fid does it, "none"
+    resize: str  # how pictures come to the network's size: CLEAN, LEGACY, or NONE where it takes any
     device: torch.device
     network: Callable[[Tensor], Tensor] = field(repr=False, compare=False)  # prepared [n, 3, h, w] on the device
     prepare: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)  # uint8 [3, h, w]
@@ -109,18 +112,24 @@ def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
     return inception(cache, device) if (cache / INCEPTION_FILE).exists() else small(device=device)
 
 
-def inception(path: Path, device: torch.device | str = "cpu") -> Extractor:
+def inception(path: Path, device: torch.device | str = "cpu", resize: str = CLEAN) -> Extractor:
     """The 2015 Inception from its file, or from the folder that holds `inception-2015-12-05.pt`, through clean-fid.
 
-    Pictures come to 299x299 as clean-fid brings them: Pillow's bicubic filter on each channel as floats, clipped to
-    [0, 255], not rounded (Parmar et al. 2022, arXiv:2104.11222). The file is TorchScript, which runs code when it is
-    opened, so its SHA-256 is checked first. Raises WeightsError when it is missing or another one.
+    Pictures come to 299x299 in one of two ways (Parmar et al. 2022, arXiv:2104.11222). `clean`: Pillow's bicubic
+    filter on each channel as floats, clipped to [0, 255], not rounded. `legacy`: the file's own TensorFlow 1 bilinear
+    filter, as in clean-fid's `legacy_tensorflow` and in the tables of StyleGAN2-ADA and ALIS. Numbers of the two are
+    never compared.
+
+    The file is TorchScript, which runs code when it is opened, so its SHA-256 is checked first. Raises WeightsError
+    when it is missing or another one, ValueError for another resize.
     """
     file = path if path.is_file() else path / INCEPTION_FILE
-    return _inception(file, torch.device(device), INCEPTION_SHA256)
+    return _inception(file, torch.device(device), INCEPTION_SHA256, resize)
 
 
-def _inception(path: Path, device: torch.device, expected: str) -> Extractor:
+def _inception(path: Path, device: torch.device, expected: str, resize: str = CLEAN) -> Extractor:
+    if resize not in (CLEAN, LEGACY):
+        raise ValueError(f"the 2015 Inception takes the resizes {CLEAN} and {LEGACY}, not {resize}")
     if not path.is_file():
         raise WeightsError(f"{path} is missing: {how_to_get('inception')}")
     found = sha256_of(path)
@@ -134,16 +143,25 @@ def _inception(path: Path, device: torch.device, expected: str) -> Extractor:
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # what the file is made for
         (Path(folder) / INCEPTION_FILE).symlink_to(path.absolute())  # clean-fid takes the folder, and this name only
-        network = InceptionV3W(folder, download=False, resize_inside=False).to(device).eval()
+        network = InceptionV3W(folder, download=False, resize_inside=resize == LEGACY).to(device).eval()
 
-    return Extractor("inception-2015-12-05", INCEPTION_DIMS, found, "clean", device, network, _clean_resize)
+    def run(images: Tensor) -> Tensor:
+        features: Tensor = network(images.float())  # levels 0 ... 255: whole ones where it resizes inside
+        return features
+
+    prepare = clean_resize(INCEPTION_SIDE) if resize == CLEAN else None
+    return Extractor("inception-2015-12-05", INCEPTION_DIMS, found, resize, device, run, prepare)
 
 
-def _clean_resize(image: Tensor) -> Tensor:
-    """A picture uint8 [3, height, width] as float32 [3, 299, 299] in [0, 255], on the CPU."""
-    from cleanfid.resize import build_resizer
+def clean_resize(side: int) -> Callable[[Tensor], Tensor]:
+    """What makes of a picture uint8 [3, height, width] float32 [3, side, side] in [0, 255], on the CPU."""
+    return functools.partial(_clean_resize, side=side)
 
-    resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
+
+def _clean_resize(image: Tensor, side: int) -> Tensor:
+    from cleanfid.resize import make_resizer
+
+    resize: Callable[[np.ndarray], np.ndarray] = make_resizer("PIL", False, "bicubic", (side, side))
     return torch.from_numpy(resize(image.permute(1, 2, 0).cpu().numpy())).permute(2, 0, 1).contiguous()
 
 
@@ -160,7 +178,7 @@ def small(seed: int = 0, device: torch.device | str = "cpu") -> Extractor:
     placed = [weight.to(where) for weight in weights]
     dims = 2 * (3 + sum(SMALL_WIDTHS))
     return Extractor(
-        "small-conv", dims, digest.hexdigest(), "none", where, lambda images: _small_features(images, placed)
+        "small-conv", dims, digest.hexdigest(), NONE, where, lambda images: _small_features(images, placed)
     )
 
 

@@ -119,7 +119,7 @@ def _descend(
             if len(batch) * sizes.parts < 2:
                 continue  # batch normalisation needs two tiles
             places = torch.arange(sizes.parts, device=device).repeat(len(batch))
-            loss = functional.cross_entropy(network(_normalised(batch.flatten(0, 1).to(device))), places)
+            loss = functional.cross_entropy(network(normalised(batch.flatten(0, 1).to(device))), places)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -145,7 +145,7 @@ def probabilities(network: nn.Module, pictures: Sequence[Tensor]) -> Tensor:
     while len(found) < len(pictures):
         batch = pictures[len(found) : len(found) + most]
         try:
-            logits = network(_normalised(torch.cat(list(batch)).to(device))).float()  # [n * parts, places]
+            logits = network(normalised(torch.cat(list(batch)).to(device))).float()  # [n * parts, places]
         except torch.OutOfMemoryError:
             if most == 1:
                 raise
@@ -155,8 +155,8 @@ def probabilities(network: nn.Module, pictures: Sequence[Tensor]) -> Tensor:
     return torch.stack(found)
 
 
-def _normalised(tiles: Tensor) -> Tensor:
-    """uint8 tiles [n, 3, height, width] as ImageNet's networks want them."""
+def normalised(tiles: Tensor) -> Tensor:
+    """Tiles [n, 3, height, width] with levels 0 ... 255 as ImageNet's networks want them."""
     mean, deviation = (torch.tensor(one, device=tiles.device).view(3, 1, 1) for one in (MEAN, DEVIATION))
     return (tiles.float() / 255 - mean) / deviation
 

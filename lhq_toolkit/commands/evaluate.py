@@ -23,6 +23,24 @@ def evaluate(
     frames: Annotated[
         int | None, typer.Option("--frames", min=2, show_default="the budget's", help="How many frames to generate.")
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="NAME",
+            help="inception, resnet18, wide_resnet50_2 or small.",
+            show_default="inception where its file is, else small",
+        ),
+    ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            "--resize",
+            metavar="MODE",
+            help="How pictures come to the network's size: clean, or legacy as in older tables.",
+            show_default="clean",
+        ),
+    ] = None,
     board: Annotated[
         Path | None, typer.Option("--leaderboard", metavar="FILE.csv", help="Add the row to this leaderboard.")
     ] = None,
@@ -30,10 +48,10 @@ def evaluate(
     threads: Threads = None,
     json_: Json = False,
 ) -> int:
-    """Measure the last checkpoint of RUN against DATA: distances, speed, parameters.
+    """Measure the last checkpoint of RUN against DATA: distances, what panoramas show, speed, parameters.
 
-    The distance is called FID only where the 2015 Inception lies in LHQ_CACHE; else it is a Frechet distance (fd)
-    on the features of a small fixed network.
+    The distance is called FID only with the 2015 Inception, whose file lies in LHQ_CACHE; with other features it is
+    a Frechet distance (fd). What stands behind the row is written to RUN/evaluation.json, and told by --json.
     """
     from lhq_toolkit.commands.machine import prepare
     from models.weights import cache_folder
@@ -46,9 +64,12 @@ def evaluate(
     measurement = recipes.MEASUREMENTS[recipe.budget]
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
-    reference = benchmark.reference(pictures.read(data), cache_folder(), chosen)
-    row = benchmark.evaluate(run, reference, measurement, chosen, __version__)
+    reference = benchmark.reference(pictures.read(data), cache_folder(), chosen, features, resize)
+    found = benchmark.evaluate(run, reference, measurement, chosen, __version__)
     if board is not None:
-        leaderboard.add(board, row)
-    print(json.dumps(dataclasses.asdict(row)) if json_ else show.leaderboard([row]))
+        leaderboard.add(board, found.row)
+    if json_:
+        print(json.dumps({**dataclasses.asdict(found.row), "details": found.details}))
+    else:
+        print(show.leaderboard([found.row]))
     return 0

@@ -8,7 +8,9 @@ import pytest
 from benchmarks import leaderboard
 from benchmarks.leaderboard import COLUMNS, Row
 from manifests.errors import SetupError
+from models.weights import REGISTRY
 
+INCEPTION = f"inception-2015-12-05@{REGISTRY['inception'].sha256}"
 DESIGN = (
     "model, dataset, subset, subset_hash, resolution, budget, recipe_hash, anchor_distance, patches, infinity_setup, "
     "images_seen, train_hours, train_devices, fid, infinity_fid, fd, infinity_fd, features, resize, n_real, "
@@ -41,7 +43,7 @@ def test_the_columns_are_exactly_those_of_the_design():
 
 def test_rows_read_back_equal_and_pandas_reads_the_file(tmp_path):
     path = tmp_path / "boards" / "lhq.csv"
-    rows = [row(), row(model="stylegan2", fd=None, fid=3.5, threads=2), row(fd=1e-300)]
+    rows = [row(), row(model="stylegan2", fd=None, fid=3.5, features=INCEPTION, threads=2), row(fd=1e-300)]
     assert all(leaderboard.add(path, one) for one in rows)
     assert leaderboard.read(path) == rows
     assert list(pd.read_csv(path).columns) == list(COLUMNS)
@@ -106,4 +108,4 @@ def test_a_damaged_file_is_refused_with_the_place(tmp_path, damage, says):
 
 
 def test_fid_counts_before_fd():
-    assert dataclasses.replace(row(), fid=9.0).distance == 9.0
+    assert dataclasses.replace(row(), fid=9.0, features=INCEPTION).distance == 9.0

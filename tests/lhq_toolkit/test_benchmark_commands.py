@@ -14,10 +14,11 @@ from PIL import Image
 from models import features
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory, own_cache) -> Path:
     return tiny.write(tmp_path_factory.mktemp("benchmark") / "data", tiny.images(resolution=16))
 
 
@@ -42,7 +43,7 @@ def test_models_are_counted_as_published(lhq):
 
 
 @pytest.mark.slow
-def test_a_run_is_measured_and_its_row_goes_into_the_leaderboard(run, data, lhq, tmp_path):
+def test_a_run_is_measured_and_its_row_goes_into_the_leaderboard(run, data, lhq, tmp_path, own_cache):
     board = tmp_path / "board.csv"
     measured = lhq("evaluate", run, data, "--frames", 20, "--leaderboard", board, "--threads", 1, "--json")
     assert measured.code == 0, measured.err
@@ -51,6 +52,12 @@ def test_a_run_is_measured_and_its_row_goes_into_the_leaderboard(run, data, lhq,
     assert float(row["fd"]) == measured.json["fd"] > 0
     assert row["fid"] == ""
     assert row["features"] == features.small().label
+    for name in ("kid", "precision", "recall", "fd_error", "infinity_fd_error", "repetition"):
+        assert float(row[name]) == measured.json[name]
+    assert row["noise_use"] == ""
+    assert row["infinity_setup"] == "2 panoramas of 20 frames, seeds 0-1"
+    assert json.loads((run / "evaluation.json").read_text()) == measured.json["details"]
+    assert len(list((own_cache / "statistics").iterdir())) == 1
     shown = lhq("leaderboard", "show", board)
     assert "alis" in shown.out
     assert "no FID" in shown.out
@@ -139,6 +146,9 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
         (["train", "alis", "{data}", "-o", "{new}", "--seed", "18446744073709551616"], 2, "--seed"),
         (["benchmark", "--dataset", "../tower", "--data", "{data}"], 2, "plain name"),
         (["evaluate", "{new}", "{data}"], 1, "lhq train"),
+        (["evaluate", "{run}", "{data}", "--features", "clip"], 2, "inception, resnet18, wide_resnet50_2, small"),
+        (["evaluate", "{run}", "{data}", "--features", "small", "--resize", "legacy"], 2, "resize none"),
+        (["evaluate", "{run}", "{data}", "--features", "resnet18"], 1, "lhq weights fetch resnet18"),
         (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
         (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
         (["generate", "{run}", "-o", "{new}", "--frames", "2", "--start", "1"], 2, "--start"),

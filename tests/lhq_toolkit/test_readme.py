@@ -15,6 +15,7 @@ from lhq_toolkit import demo
 from manifests.queries import read_queries
 from manifests.tags import BLACKLIST, read_list
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 

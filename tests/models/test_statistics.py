@@ -1,6 +1,7 @@
 """Streamed Gaussians are those of the whole, and their Frechet distance is the one others compute."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load, save
 from scipy import linalg
 from torch import Tensor
 
-from models.statistics import CHUNK, Gaussian, frechet
+from models.statistics import BLOCKS, CHUNK, Blocks, Gaussian, frechet, frechet_error
 
 
 def _features(n: int, dims: int, seed: int, mean: float = 0.0) -> Tensor:
@@ -246,6 +247,85 @@ def test_sums_that_overflow_are_refused() -> None:
     huge = _gaussian(_features(10, 3, 1) * 1e200)
     with pytest.raises(ValueError, match="too large"):
         frechet(huge, _gaussian(_features(10, 3, 2)))
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_any_split_over_workers_gives_the_same_distance_and_the_same_error(data: st.DataObject) -> None:
+    """Stretches of features in any order, added to the blocks of any worker, merged in any order: to 1e-10."""
+    n, other = data.draw(st.integers(6, 90)), _gaussian(_features(50, 5, 2))
+    x = _features(n, 5, 1, mean=0.2)
+    cuts = sorted({0, *data.draw(st.lists(st.integers(0, n), max_size=6)), n})
+    workers = [Blocks(5, n) for _ in range(data.draw(st.integers(1, 3)))]
+    for start, end in data.draw(st.permutations(list(itertools.pairwise(cuts)))):
+        data.draw(st.sampled_from(workers)).add(x[start:end], start)
+    merged, whole = Blocks(5, n), Blocks(5, n)
+    for worker in data.draw(st.permutations(workers)):
+        merged.merge(worker)
+    whole.add(x, 0)
+    assert frechet(merged.whole, other) == pytest.approx(frechet(_gaussian(x), other), rel=1e-10)
+    ours, theirs = (frechet_error(blocks, other, replicates=5) for blocks in (merged, whole))
+    assert ours == pytest.approx(theirs, rel=1e-10)
+
+
+def test_blocks_are_consecutive_equally_long_and_refuse_what_does_not_fit() -> None:
+    x = _features(10 * BLOCKS + 3, 4, 1)
+    blocks = Blocks(4, len(x))
+    for first in range(0, len(x), 7):
+        blocks.add(x[first : first + 7], first)
+    assert {part.n for part in blocks.parts} == {10, 11}
+    start = 0
+    for part in blocks.parts:
+        assert _same(part, _gaussian(x[start : start + part.n]))
+        start += part.n
+    assert [part.n for part in Blocks(4, 3).parts] == [0, 0, 0]
+    with pytest.raises(ValueError, match="163"):
+        blocks.add(x[:2], len(x) - 1)
+    with pytest.raises(ValueError, match="163 and of 5"):
+        blocks.merge(Blocks(4, 5))
+    with pytest.raises(ValueError, match="0 blocks"):
+        frechet_error(Blocks(4, 9), _gaussian(x))
+
+
+def test_the_standard_error_is_the_scatter_of_distances_of_other_draws() -> None:
+    """200 draws of 320 features tell the true scatter; the mean of 20 errors lies within a fifth of it."""
+    reference = _gaussian(_features(2000, 6, 1))
+    draws = _features(200 * 320, 6, 2, mean=0.3).split(320)
+    true = np.std([frechet(_gaussian(draw), reference) for draw in draws], ddof=1)
+    errors = []
+    for draw in draws[:20]:
+        blocks = Blocks(6, len(draw))
+        blocks.add(draw, 0)
+        errors.append(frechet_error(blocks, reference))
+    assert np.mean(errors) == pytest.approx(true, rel=0.2)
+
+
+def test_neighbours_that_are_alike_widen_the_error() -> None:
+    """Each feature ten times in a row tells no more than once: the error is not that of ten times as many."""
+    reference, x = _gaussian(_features(900, 6, 1)), _features(320, 6, 3, mean=0.5)
+    errors = []
+    for features in (x, x.repeat_interleave(10, 0)):
+        blocks = Blocks(6, len(features))
+        blocks.add(features, 0)
+        errors.append(frechet_error(blocks, reference))
+    assert errors[1] == pytest.approx(errors[0], rel=0.05)
+
+
+@pytest.mark.slow
+def test_at_2048_dims_a_distance_takes_less_than_two_and_a_half_seconds() -> None:
+    """On two cores with nothing else running; where they are shared, by processor time."""
+    a, b = _gaussian(_features(3000, 2048, 1)), _gaussian(_features(2500, 2048, 2, mean=0.01))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    taken = []
+    try:
+        for _ in range(3):
+            wall, used = time.perf_counter(), time.process_time()
+            frechet(a, b)
+            taken.append(min(time.perf_counter() - wall, (time.process_time() - used) / 2 * 1.25))
+    finally:
+        torch.set_num_threads(threads)
+    assert min(taken) < 2.5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -22,8 +22,21 @@ class StandInLayers(nn.Module):
         return functional.avg_pool2d(x, 13).flatten(1) @ self.weight
 
 
+def tensorflow_bilinear(x: Tensor, side: int) -> Tensor:
+    """TensorFlow 1's resize_bilinear: pixel i of the result is read at i * size / side, corners not aligned."""
+    for dim in (2, 3):
+        size = x.shape[dim]
+        at = torch.arange(side, dtype=torch.float32) * (size / side)
+        lower = at.floor().long()
+        upper = (lower + 1).clamp(max=size - 1)
+        shape = [-1, 1] if dim == 2 else [1, -1]
+        share = (at - lower).view(shape)
+        x = x.index_select(dim, lower) * (1 - share) + x.index_select(dim, upper) * share
+    return x
+
+
 class StandIn(nn.Module):
-    """What the real file looks like from outside: `layers`, and a call that may return features."""
+    """What the real file looks like from outside: `layers`, and a call that resizes and may return features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +44,7 @@ class StandIn(nn.Module):
 
     def forward(self, x: Tensor, return_features: bool = False) -> Tensor:
         assert return_features
-        return self.layers((x - 128) / 128)
+        return self.layers((tensorflow_bilinear(x, 299) - 128) / 128)
 
 
 def write_stand_in(path: Path) -> str:
