@@ -54,7 +54,7 @@ class InvarianceSettings(StageSettings):
     network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring("small")
     split: Literal["folds", "official"] = measuring("folds")
     flip: bool = measuring(True)  # learn from mirrored photos too
-    train_fraction: float = measuring(0.1, gt=0, le=1)  # folds: of the set, seen by each network; at least 64 photos
+    train_fraction: float = measuring(0.1, gt=0, le=1)  # folds: of the set, seen by each network; at least 160 photos
     folds: int = measuring(5, ge=2, le=100)  # networks; each scores the photos of its own fold
     seed: int = measuring(0, ge=0)
     weights: GivenFile = None  # what a ResNet begins with, where not the registered file in LHQ_CACHE
@@ -82,7 +82,7 @@ class Invariance(Stage[InvarianceSettings]):
     """
 
     name = "invariance"
-    version = 2
+    version = 3
     settings_type = InvarianceSettings
     min_side = 64
     columns = {  # noqa: RUF012

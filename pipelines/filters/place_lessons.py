@@ -12,7 +12,7 @@ from manifests.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST_TRAINING = 64  # photos a network learns from, where the other folds have so many
+LEAST_TRAINING = 160  # photos a network learns from, where the other folds have so many
 TRAINED, VALIDATION = 0.15, 0.05  # shares of the official split
 
 
