@@ -47,7 +47,7 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_learns_and_the_same_each_time() -> None:
     """In few steps from random weights, at a hundred times the published rates."""
     pictures, pretrained = _pictures(4), _pretrained()

@@ -62,7 +62,7 @@ def test_the_distance_is_that_of_scipy_and_of_clean_fid(dims: int) -> None:
     assert ours == pytest.approx(frechet(b, a), rel=1e-12)
 
 
-@pytest.mark.parametrize("dims", [30, pytest.param(2048, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dims", [30, pytest.param(2048, marks=pytest.mark.long)])
 def test_the_distance_to_a_transported_gaussian_is_the_cost_of_the_transport(dims: int) -> None:
     """A symmetric positive map T of x is optimal: the distance is the mean of |x - (T x + m)|^2 (Brenier 1991)."""
     x = _features(dims + 500, dims, 1)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from inception import write_stand_in
+from matrices import mostly_long
 from PIL import Image
 from pydantic import ValidationError
 
@@ -63,7 +64,7 @@ def _stripes(rng: np.random.Generator) -> RGB:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [_noise, _blocks, _stripes])
-@pytest.mark.parametrize("count", [3, 17])  # of 150 + count: 2 and 10 in a hundred
+@pytest.mark.parametrize("count", mostly_long([3, 17], always=[17]))  # of 150 + count: 2 and 10 in a hundred
 def test_planted_outliers_rank_last(
     scenes: dict[str, RGB], tmp_path: Path, make: Callable[[np.random.Generator], RGB], count: int
 ) -> None:

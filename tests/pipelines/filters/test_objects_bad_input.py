@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from matrices import mostly_long
 from PIL import Image
 
 from manifests.dataset import Dataset
@@ -19,8 +20,6 @@ from manifests.schema import measurement_table
 from pipelines.engine.measure import bring_up_to_date, measurements
 from pipelines.engine.pool import InProcess
 from pipelines.filters.objects import Objects, ObjectsSettings
-
-COUNT = 1000
 
 
 def encoded(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
@@ -58,10 +57,11 @@ def files() -> Iterator[tuple[bytes, bool]]:
 
 
 @pytest.mark.slow
-def test_a_thousand_files_end_well(tmp_path: Path):
+@pytest.mark.parametrize("count", mostly_long([100, 1000], always=[100]))
+def test_broken_and_odd_files_end_well(tmp_path: Path, count: int):
     rows, good = [], {}
     made = files()
-    while len(rows) < COUNT:
+    while len(rows) < count:
         data, fine = next(made)
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in good:
@@ -76,9 +76,9 @@ def test_a_thousand_files_end_well(tmp_path: Path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     done = bring_up_to_date(dataset, stage, pa.Table.from_pylist(rows), InProcess())
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert done.images == COUNT + 1
+    assert done.images == count + 1
     measured = measurements(dataset, stage, done.fingerprint or "").to_pylist()
-    assert len(measured) == COUNT + 1
+    assert len(measured) == count + 1
     for row in measured:
         assert (row["error"] is None) == good[row["sha256"]], row
         assert (row["scores"] is None) == (row["error"] is not None)
