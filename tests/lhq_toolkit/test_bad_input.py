@@ -133,15 +133,13 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_lock(lhq, tmp_path, p
         holder.wait()
 
 
-@pytest.mark.parametrize(
-    ("sign", "workers"),
-    mostly_long(
-        [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGINT, 2), (signal.SIGTERM, 2)],
-        always=[(signal.SIGTERM, 0), (signal.SIGINT, 2)],
-    ),
-)
+INTERRUPTED = [(sign, workers) for sign in (signal.SIGINT, signal.SIGTERM) for workers in (0, 2)]
+
+
+@pytest.mark.parametrize("case", mostly_long(INTERRUPTED, always=[(signal.SIGTERM, 0), (signal.SIGINT, 2)]), ids=str)
 @pytest.mark.slow
-def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, sign, workers):
+def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, case):
+    sign, workers = case
     dataset = tmp_path / "d"
     crawl = ("crawl", dataset, "--source", "synthetic", "--limit", "3000", "--workers", workers)
     process = subprocess.Popen(lhq_command(*crawl), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -9,6 +9,6 @@ import pytest
 
 
 def mostly_long(cases: Sequence[Any], always: Collection[Any]) -> list[Any]:
-    """Parameters of a test: those in `always` as they are, the others marked long."""
+    """Values of one parameter of a test: those in `always` as they are, the others marked long."""
     assert set(always) <= set(cases)
     return [case if case in always else pytest.param(case, marks=pytest.mark.long) for case in cases]
