@@ -25,9 +25,14 @@ def last(run: Path) -> Path | None:
     return max((run / FOLDER).glob("[0-9]*"), default=None)
 
 
+def at(run: Path, step: int) -> Path:
+    """The checkpoint of a step."""
+    return run / FOLDER / f"{step:08d}"
+
+
 def save(run: Path, step: int, tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write the checkpoint of a step, unless it is there; then remove all but the newest."""
-    final = run / FOLDER / f"{step:08d}"
+    final = at(run, step)
     if final.exists():
         return
     temporary = atomic.temporary_beside(final)

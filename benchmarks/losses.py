@@ -6,6 +6,8 @@ Non-saturating loss: Goodfellow et al. 2014 (arXiv:1406.2661, section 3). R1: Me
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,21 +23,23 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     return functional.softplus(-real).mean() + functional.softplus(fake).mean()
 
 
-def r1(logits: Tensor, images: Tensor) -> Tensor:
-    """Scalar: mean squared length of the logit's gradient with respect to real images [batch, 3, h, w]."""
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+def r1(discriminator: Callable[[Tensor], Tensor], images: Tensor, scale: float = 1.0) -> Tensor:
+    """Scalar: mean squared length of the logit's gradient with respect to real images [batch, 3, h, w].
+
+    The gradient is computed `scale` times as large: small ones vanish in float16.
+    """
+    gradient = torch.func.grad(lambda x: discriminator(x).sum() * scale)(images)
+    return (gradient / scale).square().sum((1, 2, 3)).mean()
 
 
-def path_lengths(images: Tensor, ws: Tensor, directions: Tensor) -> Tensor:
+def path_lengths(images: Callable[[Tensor], Tensor], ws: Tensor, directions: Tensor, scale: float = 1.0) -> Tensor:
     """[batch]: how much images [batch, 3, h, w] change with their styles, along random images `directions`.
 
-    ws: the styles they were made from, [batch, num_ws, w_dim]; of ALIS [batch, 3, num_ws, w_dim], where the centre
-    anchor counts, as in its published training. Squared lengths are averaged over the layers.
+    ws: the styles they are made from, [batch, num_ws, w_dim]; of ALIS [batch, 3, num_ws, w_dim], where the centre
+    anchor counts, as in its published training. Squared lengths are averaged over the layers. `scale`: as in `r1`.
     """
-    height, width = images.shape[2:]
-    along = (images * directions / (height * width) ** 0.5).sum()
-    (gradient,) = torch.autograd.grad(along, ws, create_graph=True)
+    size = directions.shape[2] * directions.shape[3]
+    gradient = torch.func.grad(lambda w: (images(w) * directions).sum() * (scale / size**0.5))(ws) / scale
     if gradient.ndim == 4:
         gradient = gradient[:, 1]
     return gradient.square().sum(2).mean(1).sqrt()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,35 @@ def read(run: Path) -> list[dict[str, Any]]:
     path = run / FILE
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+@contextmanager
+def watched(run: Path, reached: Callable[[int], None]) -> Iterator[None]:
+    """While it lasts, `reached` is told the last step that another process has written, every second."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if (step := _last_step(run / FILE)) is not None:
+                reached(step)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _last_step(path: Path) -> int | None:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 4096))
+            line = stream.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+        return int(json.loads(line)["step"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def measured(run: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ of any random generator and a sample is the same whichever process makes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +20,14 @@ from models.counter_random import Kind
 Endless = alis.Generator | locogan.Generator  # those that make a panorama, column by column
 Generator = stylegan2.Generator | Endless
 
+DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
+
 
 def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
     """Generator and discriminator with the initial weights of the recipe's seed, on the CPU.
 
-    Raises MisuseError for sizes that do not fit each other.
+    Weights are float32, of a recipe in float64 that; in a smaller number format only convolutions compute. Raises
+    MisuseError for sizes that do not fit each other.
     """
     with torch.random.fork_rng(devices=[]):  # what else is random in this process stays as it was
         torch.manual_seed(recipe.seed)
@@ -34,6 +38,10 @@ def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
             )
         except (ValueError, RuntimeError) as error:
             raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
+    dtype = DTYPES[recipe.precision]
+    if dtype.itemsize >= 4:
+        return generator.to(dtype), discriminator.to(dtype)
+    generator.synthesis.computing = discriminator.computing = dtype
     return generator, discriminator
 
 
@@ -70,54 +78,81 @@ def _generator(recipe: Recipe) -> Generator:
 
 @dataclass(frozen=True)
 class Draw:
-    """A batch of fakes: which numbers their randomness is taken from. `index`: int64 [batch], on the device."""
+    """Some fakes: which numbers their randomness is taken from. `index`: int64 [batch], on the device."""
 
     seed: int
     index: Tensor
 
-    def latents(self, style: int, per_fake: int, dim: int) -> Tensor:
-        """z [batch * per_fake, dim]; `style` 0 is the first, 1 the one that is mixed in."""
-        places = per_fake * self.index[:, None] + torch.arange(per_fake, device=self.index.device)
-        return counter_random.normal(self.seed, Kind.TRAINING_LATENT, style, places.flatten(), dim)
 
-    def second_from(self, layers: int, probability: float) -> Tensor:
-        """int64 [batch]: the layer from which on a fake has its second style; `layers` where it has none."""
-        chance, where = counter_random.uniform(self.seed, Kind.TRAINING_MIXING, self.index, 2).unbind(1)
-        layer = 1 + (where * (layers - 1)).long()  # 1 ... layers - 1
-        return torch.where(chance < probability, layer, layers)
+class Chance(NamedTuple):
+    """Everything random about a batch of fakes, in the number format of the weights."""
+
+    z: Tensor  # [2, batch * anchors, z_dim]: of the first styles, and of those that are mixed in
+    switch: Tensor  # int64 [batch]: the layer from which on a fake has its second style
+    noise: tuple[Tensor, ...]  # one per convolution
+    shift: Tensor | None  # int64 [batch]: where the frames of endless ones stand
+    spatial: Tensor | None  # LocoGAN's input
 
 
-def styles(generator: Generator, draw: Draw, mixing: float) -> Tensor:
+def chance(generator: Generator, draw: Draw, mixing: float) -> Chance:
+    """The randomness of these fakes, of which the share `mixing` has a second style."""
+    index, seed = draw.index, draw.seed
+    anchors, dtype = _anchors(generator), generator.mapping.w_avg.dtype
+    places = (anchors * index[:, None] + torch.arange(anchors, device=index.device)).flatten()
+    dim = generator.sizes.z_dim
+    z = [counter_random.normal(seed, Kind.TRAINING_LATENT, style, places, dim) for style in (0, 1)]
+    shift, spatial = None, None
+    if isinstance(generator, stylegan2.Generator):
+        noise = generator.noise(seed, Kind.TRAINING_NOISE, index)
+    else:
+        shift = counter_random.integers(seed, Kind.TRAINING_SHIFT, index, generator.sizes.shifts)
+        if isinstance(generator, locogan.Generator):
+            spatial = generator.frame_spatial(seed, Kind.TRAINING_SPATIAL, index).to(dtype)
+            noise = generator.frame_noise(seed, Kind.TRAINING_NOISE, index)
+        else:
+            patches = generator.sizes.patches
+            columns = patches * index[:, None] + torch.arange(patches, device=index.device)
+            noise = generator.noise(seed, Kind.TRAINING_NOISE, columns.flatten())
+    switch = _second_from(draw, generator.synthesis.num_ws, mixing)
+    return Chance(torch.stack(z).to(dtype), switch, tuple(one.to(dtype) for one in noise), shift, spatial)
+
+
+def _anchors(generator: Generator) -> int:
+    """Styles of a fake."""
+    return alis.ANCHORS if isinstance(generator, alis.Generator) else 1
+
+
+def _second_from(draw: Draw, layers: int, probability: float) -> Tensor:
+    """int64 [batch]: the layer from which on a fake has its second style; `layers` where it has none."""
+    happens, where = counter_random.uniform(draw.seed, Kind.TRAINING_MIXING, draw.index, 2).unbind(1)
+    layer = 1 + (where * (layers - 1)).long()  # 1 ... layers - 1
+    return torch.where(happens < probability, layer, layers)
+
+
+def styles(generator: Generator, chance: Chance) -> Tensor:
     """ws of a batch of fakes: [batch, num_ws, w_dim], for ALIS [batch, 3, num_ws, w_dim].
 
     Style mixing (Karras et al. 2019, arXiv:1812.04948, section 3.1): a fake takes its later layers from a second
     latent. In ALIS all three anchors do, from the same layer on.
     """
-    anchors = alis.ANCHORS if isinstance(generator, alis.Generator) else 1
-    first, second = (generator.styles(draw.latents(style, anchors, generator.sizes.z_dim)) for style in (0, 1))
+    anchors = _anchors(generator)
+    first, second = generator.styles(chance.z.flatten(0, 1)).chunk(2)
     layers = first.shape[1]
-    switch = draw.second_from(layers, mixing).repeat_interleave(anchors)  # [batch * anchors]
+    switch = chance.switch.repeat_interleave(anchors)  # [batch * anchors]
     ws = torch.where((torch.arange(layers, device=switch.device) < switch[:, None])[:, :, None], first, second)
     return ws.view(-1, anchors, *ws.shape[1:]) if anchors > 1 else ws
 
 
-def images(generator: Generator, ws: Tensor, draw: Draw) -> Tensor:
+def images(generator: Generator, ws: Tensor, chance: Chance) -> Tensor:
     """The fakes [batch, 3, resolution, resolution] of these styles, with noise; endless ones at random shifts."""
     if isinstance(generator, stylegan2.Generator):
-        image: Tensor = generator.synthesis(ws, generator.noise(draw.seed, Kind.TRAINING_NOISE, draw.index))
+        image: Tensor = generator.synthesis(ws, chance.noise)
         return image
+    assert chance.shift is not None
     if isinstance(generator, locogan.Generator):
-        return generator.frames(
-            ws,
-            counter_random.integers(draw.seed, Kind.TRAINING_SHIFT, draw.index, generator.sizes.shifts),
-            generator.frame_spatial(draw.seed, Kind.TRAINING_SPATIAL, draw.index),
-            generator.frame_noise(draw.seed, Kind.TRAINING_NOISE, draw.index),
-        )
-    sizes = generator.sizes
-    columns = sizes.patches * draw.index[:, None] + torch.arange(sizes.patches, device=draw.index.device)
-    noise = generator.noise(draw.seed, Kind.TRAINING_NOISE, columns.flatten())
-    border = counter_random.integers(draw.seed, Kind.TRAINING_SHIFT, draw.index, sizes.shifts)
-    return generator.frames(ws, border, noise)
+        assert chance.spatial is not None
+        return generator.frames(ws, chance.shift, chance.spatial, chance.noise)
+    return generator.frames(ws, chance.shift, chance.noise)
 
 
 @torch.no_grad()

@@ -23,14 +23,19 @@ FILE = "recipe.json"  # in a run's folder
 IDENTITY = ("model", "dataset", "budget", "resolution", "seed")  # have options of their own
 ANCHORS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation")
 
-_ALLOWED = {"model": MODELS, "budget": BUDGETS, "normalisation": ("demodulate", "patch")}
+_ALLOWED = {
+    "model": MODELS,
+    "budget": BUDGETS,
+    "normalisation": ("demodulate", "patch"),
+    "precision": ("float32", "bfloat16", "float16", "float64"),
+}
 _AT_LEAST_ONE = (
     *("images", "batch", "z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers", "patches"),
     *("input_resolution", "anchor_distance", "deviation_group", "r1_every", "path_every", "path_shrink"),
 )
 _BETWEEN = {
-    **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay"), 1.0),
-    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg"), 1e9),
+    **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay", "augment_target"), 1.0),
+    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg"), 1e9),
     "seed": 2**64 - 1,
 }
 
@@ -72,6 +77,9 @@ class Recipe:
     average_ramp: float = 0.05  # which is at most this share of the pictures shown so far
     centre_decay: float = 0.995  # of the running mean of w, per batch
     mirror: bool = True
+    augment_target: float = 0.0  # share by which the signs of real logits lean to plus that is kept; 0: no augmentation
+    augment_kimg: float = 500.0  # thousands of pictures in which its strength can rise from 0 to 1
+    precision: Literal["float32", "bfloat16", "float16", "float64"] = "float32"  # of the convolutions
 
     def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():

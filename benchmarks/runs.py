@@ -21,12 +21,14 @@ from benchmarks import checkpoints, metrics, networks, recipes
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from benchmarks.recipes import Recipe
-from benchmarks.training import Training
+from benchmarks.training import Execution, Training
 from manifests import atomic, faults
 from manifests.errors import SetupError
 from manifests.locks import locked
 
 DATA = "data.json"
+SCRATCH = ".ray"  # of the launcher, while it works
+STOP = "locks/stop"  # a file that asks the process that leads to save and end
 CHECKPOINT_SECONDS = 300.0
 
 Judge = Callable[[Generator], Mapping[str, float]]
@@ -51,23 +53,52 @@ def train(
     judge: Judge | None = None,
     snapshots: int = 0,
     progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> Trained:
     """Train in `run` until the recipe's end, from the last checkpoint if there is one.
+
+    In a team every process calls this; the one that leads writes, the others only compute.
 
     `judge` measures the averaged generator at the start and at `snapshots` evenly spaced checkpoints; what it says is
     written among the metrics. Ctrl-C saves a checkpoint, then raises KeyboardInterrupt. Raises SetupError where the
     folder holds something else, and when a loss is no number.
     """
+    execution = execution or Execution()
     networks.check(recipe)
+    if not execution.team.leads:
+        return _follow(Training(recipe, pictures.images, device, execution), run)
     refuse_foreign(run)
     with locked(run, "train"):
         claim(recipe, pictures, run)
-        session = _Session(Training(recipe, pictures.images, device), run)
+        session = _Session(Training(recipe, pictures.images, device, execution), run)
+        execution.team.told(session.training.step, device)
         if judge is not None and snapshots:
             session.judge = judge
             session.judged = {recipe.steps * part // snapshots for part in range(snapshots + 1)}
         session.train(progress)
         return Trained(session.training.images_seen, session.steps, sum(session.devices.values()))
+
+
+def _follow(training: Training, run: Path) -> Trained:
+    """Compute this process's share of a run that another one leads, from the step that it says."""
+    began, step = time.perf_counter(), training.team.told(0, training.device)
+    if step:
+        _restore(training, checkpoints.at(run, step))
+    while training.step < training.recipe.steps:
+        training.advance()
+        faults.point("train.step")
+    return Trained(training.images_seen, training.step - step, time.perf_counter() - began)
+
+
+def _restore(training: Training, checkpoint: Path) -> dict[str, Any]:
+    """Go on from a checkpoint; its facts. Raises SetupError where it is damaged or another network's."""
+    tensors, facts = checkpoints.read(checkpoint)
+    try:
+        training.restore(tensors, facts)
+        facts["devices"] = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise checkpoints.misfit(checkpoint, error) from error
+    return facts
 
 
 class _Session:
@@ -81,15 +112,12 @@ class _Session:
         self.devices: dict[str, float] = {}  # seconds on each
         checkpoints.sweep(run)
         if (last := checkpoints.last(run)) is not None:
-            tensors, facts = checkpoints.read(last)
-            try:
-                training.restore(tensors, facts)
-                self.devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
-            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-                raise checkpoints.misfit(last, error) from error
+            self.devices = _restore(training, last)["devices"]
         self._here = device_name(training.device)
         if training.device.type == "cpu":
             self._here += f" ({torch.get_num_threads()} threads)"
+        if training.team.size > 1:
+            self._here = f"{training.team.size} x {self._here}"
         self._since = time.perf_counter()
         self._metrics = metrics.Writer(run, training.step)
 
@@ -98,17 +126,18 @@ class _Session:
         if training.step == 0 or training.step in self.judged:
             self._save()
         saved = time.perf_counter()
-        with _Interruption() as interruption:
+        with _Interruption(self.run / STOP if training.team.size > 1 else None) as interruption:
             while training.step < steps:
                 self._metrics.add(training.step + 1, training.advance())
                 self.steps += 1
                 if progress is not None:
                     progress(training.images_seen, steps * training.recipe.batch)
-                due = training.step in self.judged or training.step == steps or interruption.asked
+                stopping = interruption.asked
+                due = training.step in self.judged or training.step == steps or stopping
                 if due or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
-                    self._save(judging=not interruption.asked)
+                    self._save(judging=not stopping)
                     saved = time.perf_counter()
-                if interruption.asked:
+                if stopping:
                     raise KeyboardInterrupt
                 faults.point("train.step")
 
@@ -129,7 +158,7 @@ class _Session:
 def refuse_foreign(run: Path) -> None:
     """SetupError where the folder holds something that is no run."""
     if run.exists() and not (run / recipes.FILE).is_file():
-        ours = (DATA, "locks")  # of a start that was killed
+        ours = (DATA, SCRATCH, "locks")  # of a start that was killed
         if not run.is_dir() or any(
             path.name not in ours and not path.name.startswith(atomic.TEMPORARY) for path in run.iterdir()
         ):
@@ -206,11 +235,18 @@ def device_name(device: torch.device) -> str:
 
 
 class _Interruption:
-    """Lets the step that is being made end, so that it can be saved; a second Ctrl-C (or SIGTERM) ends at once."""
+    """Lets the step that is being made end, so that it can be saved; a second Ctrl-C (or SIGTERM) ends at once.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Where signals do not reach this process, a file asks.
+    """
+
+    def __init__(self, stop: Path | None) -> None:
+        self._asked, self._stop = False, stop
         self._before: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self._asked or (self._stop is not None and self._stop.exists())
 
     def __enter__(self) -> _Interruption:
         if threading.current_thread() is threading.main_thread():  # only there may handlers be set
@@ -222,6 +258,6 @@ class _Interruption:
             signal.signal(one, handler)
 
     def _ask(self, *_: object) -> None:
-        if self.asked:
+        if self._asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self._asked = True

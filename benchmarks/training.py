@@ -1,8 +1,13 @@
-"""The trainer: StyleGAN2's game for every generator, one process, exact to resume.
+"""The trainer: StyleGAN2's game for every generator, in one process or many, exact to resume.
 
 Karras et al. 2020 (arXiv:1912.04958): non-saturating loss, R1 and path-length regularisation every so many batches
 (lazy: section 3.1 and appendix B, with the optimisers' corrections), style mixing, a running average of the
-generator. In ALIS a fake is a frame at a random place among three anchors of its own. Arithmetic is float32.
+generator. In ALIS a fake is a frame at a random place among three anchors of its own, in LocoGAN a chunk of an
+endless noise at a random place.
+
+A batch is cut into `parts`: process r of a team of W takes part r, r + W, ... of them one after the other, and part p
+of P holds the samples p, p + P, ... of the batch. Whole groups of the minibatch deviation, whose members stand
+batch / group apart, thus lie in one part, and however a batch is cut the networks learn the same, up to rounding.
 """
 
 from __future__ import annotations
@@ -10,21 +15,36 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import losses, networks
-from benchmarks.networks import Draw, Generator
+from benchmarks.networks import Chance, Draw, Generator
 from benchmarks.recipes import Recipe
+from benchmarks.team import ALONE, Team
+from manifests.errors import MisuseError
 from models import counter_random
 from models.counter_random import Kind
 
 PHASES = 3  # of a step in which fakes are made; each phase has its own random numbers
 DISCRIMINATOR, GENERATOR, PATH = range(PHASES)
+FLOAT16_INNER = 2.0**10  # by which the gradients within regularisers are enlarged
+FLOAT16_PATIENCE = 2000  # steps without overflow after which gradients are enlarged twice as much
 
 Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training is computed: what it learns differs by rounding only."""
+
+    team: Team = ALONE
+    at_once: int | None = None  # pictures in a process; None: its whole share of the batch
+    compile: bool = False
 
 
 class Order:
@@ -47,9 +67,16 @@ class Order:
 class Training:
     """Networks, their optimisers and how far they are. `step` counts batches that are done."""
 
-    def __init__(self, recipe: Recipe, images: Tensor, device: torch.device) -> None:
-        """`images`: uint8 [n, 3, resolution, resolution], kept where they are."""
-        self.recipe, self.pictures, self.device = recipe, images, device
+    def __init__(
+        self, recipe: Recipe, images: Tensor, device: torch.device, execution: Execution | None = None
+    ) -> None:
+        """`images`: uint8 [n, 3, resolution, resolution], kept where they are.
+
+        Raises MisuseError where the batch cannot be cut as asked.
+        """
+        execution = execution or Execution()
+        self.recipe, self.pictures, self.device, self.team = recipe, images, device, execution.team
+        self._parts, self._mine = _parts(recipe, execution)
         generator, discriminator = networks.build(recipe)
         self.generator: Generator = generator.to(device).train()
         self.discriminator = discriminator.to(device).train()
@@ -58,14 +85,24 @@ class Training:
             "generator": _adam(self.generator, recipe, recipe.path_every if recipe.path_weight else 0),
             "discriminator": _adam(self.discriminator, recipe, recipe.r1_every if recipe.r1_weight else 0),
         }
-        self.path_mean = torch.zeros((), device=device)
+        self.path_mean = torch.zeros((), device=device, dtype=self._dtype)
         self.step = 0
         self._order = Order(recipe.seed, len(images))
+        low = recipe.precision == "float16"
+        self._inner = FLOAT16_INNER if low else 1.0
+        self._enlarged = {name: _Enlarged() for name in self.optimisers} if low else {}
+        made: Callable[[Any], Any] = torch.compile if execution.compile else lambda function: function
+        self._fooled, self._told_apart = made(self._fooling), made(self._telling_apart)
+        self._paths, self._slopes, self._fakes = made(self._path_lengths), made(self._r1), made(self._drawn)
 
     @property
     def images_seen(self) -> int:
         """Real pictures shown so far."""
         return self.step * self.recipe.batch
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.generator.mapping.w_avg.dtype
 
     def advance(self) -> Losses:
         """One batch: each network learns once, and the regularisers whose turn it is. Losses are scalars."""
@@ -73,78 +110,139 @@ class Training:
         told = self._generator_learns()
         if recipe.path_weight and self.step % recipe.path_every == 0:
             told |= self._paths_even_out()
-        real = self._real()
-        told |= self._discriminator_learns(real)
+        told |= self._discriminator_learns()
         if recipe.r1_weight and self.step % recipe.r1_every == 0:
-            told |= self._gradients_flatten(real)
+            told |= self._gradients_flatten()
         self.step += 1
         networks.average_into(self.average, self.generator, self._decay())
-        return told
+        return dict(zip(told, self.team.mean(list(told.values())), strict=True))
 
     def _generator_learns(self) -> Losses:
-        draw = self._draw(GENERATOR, self.recipe.batch)
-        ws = networks.styles(self.generator, draw, self.recipe.mixing)
-        loss = losses.generator_loss(self.discriminator(networks.images(self.generator, ws, draw)))
-        self._descend("generator", loss)
-        w = ws[..., 0, :].detach().flatten(0, -2).mean(0)  # the first layer always has the first style
-        self.generator.mapping.w_avg.lerp_(w, 1 - self.recipe.centre_decay)
-        return {"generator_loss": loss.detach()}
+        told, centres = _Told(), _Told()
+
+        def parts() -> Iterator[Tensor]:
+            for part in self._mine:
+                loss, centre = self._fooled(self._chance(GENERATOR, part))
+                told.add(generator_loss=loss)
+                centres.add(w=centre)
+                yield loss
+
+        self._descend("generator", parts())
+        (centre,) = self.team.mean([centres.means()["w"]])
+        self.generator.mapping.w_avg.lerp_(centre, 1 - self.recipe.centre_decay)
+        return told.means()
+
+    def _fooling(self, chance: Chance) -> tuple[Tensor, Tensor]:
+        """The generator's loss, and the mean of its styles."""
+        ws = networks.styles(self.generator, chance)
+        loss = losses.generator_loss(self.discriminator(networks.images(self.generator, ws, chance)))
+        return loss, ws[..., 0, :].flatten(0, -2).mean(0)  # the first layer always has the first style
 
     def _paths_even_out(self) -> Losses:
         recipe = self.recipe
-        draw = self._draw(PATH, recipe.batch // recipe.path_shrink)
-        ws = networks.styles(self.generator, draw, recipe.mixing)
-        images = networks.images(self.generator, ws, draw)
-        numbers = counter_random.normal(recipe.seed, Kind.TRAINING_PATH, 0, draw.index, images[0].numel())
-        lengths = losses.path_lengths(images, ws, numbers.view_as(images))
-        mean = self.path_mean.lerp(lengths.detach().mean(), recipe.path_decay)
-        penalty = (lengths - mean).square().mean()
-        self._descend("generator", penalty * (recipe.path_weight * recipe.path_every))
+        again = len(self._mine) > 1  # the mean of the whole batch comes first; one graph at a time is kept
+        known = [self._measured_paths(part) for part in self._mine]
+        lengths = torch.stack([one.detach().mean() for one in known]).mean()
+        (length,) = self.team.mean([lengths])
+        mean = self.path_mean.lerp(length, recipe.path_decay)
+        told = _Told()
+
+        def parts() -> Iterator[Tensor]:
+            for at, part in enumerate(self._mine):
+                penalty = ((self._measured_paths(part) if again else known[at]) - mean).square().mean()
+                told.add(path_penalty=penalty)
+                yield penalty * (recipe.path_weight * recipe.path_every)
+
+        if again:
+            known = []
+        self._descend("generator", parts())
         self.path_mean = mean
-        return {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
+        return {"path_length": length, **told.means()}
 
-    def _discriminator_learns(self, real: Tensor) -> Losses:
-        draw = self._draw(DISCRIMINATOR, self.recipe.batch)
-        with torch.no_grad():
-            ws = networks.styles(self.generator, draw, self.recipe.mixing)
-            fake = networks.images(self.generator, ws, draw)
+    def _measured_paths(self, part: int) -> Tensor:
+        """Path lengths of a part of the regularised batch."""
+        draw = self._draw(PATH, self.recipe.batch // self.recipe.path_shrink, part)
+        size = self.recipe.resolution
+        numbers = counter_random.normal(self.recipe.seed, Kind.TRAINING_PATH, 0, draw.index, 3 * size * size)
+        directions = numbers.view(-1, 3, size, size).to(self._dtype)
+        lengths: Tensor = self._paths(networks.chance(self.generator, draw, self.recipe.mixing), directions)
+        return lengths
+
+    def _path_lengths(self, chance: Chance, directions: Tensor) -> Tensor:
+        ws = networks.styles(self.generator, chance)
+        draw = functools.partial(networks.images, self.generator, chance=chance)
+        return losses.path_lengths(draw, ws, directions, self._inner)
+
+    def _discriminator_learns(self) -> Losses:
+        told = _Told()
+
+        def parts() -> Iterator[Tensor]:
+            for part in self._mine:
+                with torch.no_grad():
+                    fake = self._fakes(self._chance(DISCRIMINATOR, part))
+                loss, for_real, for_fake = self._told_apart(self._real(part), fake)
+                told.add(discriminator_loss=loss, real_logit=for_real, fake_logit=for_fake)
+                yield loss
+
+        self._descend("discriminator", parts())
+        return told.means()
+
+    def _drawn(self, chance: Chance) -> Tensor:
+        return networks.images(self.generator, networks.styles(self.generator, chance), chance)
+
+    def _telling_apart(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The discriminator's loss, and its mean logits."""
         for_real, for_fake = self.discriminator(real), self.discriminator(fake)
-        loss = losses.discriminator_loss(for_real, for_fake)
-        self._descend("discriminator", loss)
-        return {
-            "discriminator_loss": loss.detach(),
-            "real_logit": for_real.detach().mean(),
-            "fake_logit": for_fake.detach().mean(),
-        }
+        return losses.discriminator_loss(for_real, for_fake), for_real.mean(), for_fake.mean()
 
-    def _gradients_flatten(self, real: Tensor) -> Losses:
-        recipe = self.recipe
-        real = real.requires_grad_()
-        penalty = losses.r1(self.discriminator(real), real)
-        self._descend("discriminator", penalty * (recipe.r1_weight / 2 * recipe.r1_every))
-        return {"r1": penalty.detach()}
+    def _gradients_flatten(self) -> Losses:
+        told, recipe = _Told(), self.recipe
 
-    def _descend(self, name: str, loss: Tensor) -> None:
-        """One optimiser step of one network; the other one's weights get no gradient."""
+        def parts() -> Iterator[Tensor]:
+            for part in self._mine:
+                penalty = self._slopes(self._real(part))
+                told.add(r1=penalty)
+                yield penalty * (recipe.r1_weight / 2 * recipe.r1_every)
+
+        self._descend("discriminator", parts())
+        return told.means()
+
+    def _r1(self, real: Tensor) -> Tensor:
+        return losses.r1(self.discriminator, real, self._inner)
+
+    def _descend(self, name: str, parts: Iterable[Tensor]) -> None:
+        """One optimiser step of one network, on the mean of the parts' losses; the other's weights get no gradient."""
         optimiser = self.optimisers[name]
         network: nn.Module = self.generator if name == "generator" else self.discriminator
         parameters = list(network.parameters())
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
+        enlarged = self._enlarged.get(name)
+        scale = enlarged.scale if enlarged else 1.0
+        mean: list[Tensor] = []
+        for loss in parts:
+            share = loss * (scale / len(self._mine))
+            found = torch.autograd.grad(share, parameters, allow_unused=True, materialize_grads=True)
+            mean = list(found) if not mean else torch._foreach_add(mean, found)  # type: ignore[assignment]
+        mean = self.team.mean(mean)
+        if enlarged and not enlarged.fits(mean):
+            return
+        for parameter, gradient in zip(parameters, mean, strict=True):
+            parameter.grad = _laid_out_as(parameter, gradient / scale if enlarged else gradient)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
-    def _draw(self, phase: int, count: int) -> Draw:
-        number = self.images_seen + torch.arange(count, device=self.device)
+    def _draw(self, phase: int, count: int, part: int) -> Draw:
+        number = self.images_seen + torch.arange(part, count, self._parts, device=self.device)
         return Draw(self.recipe.seed, PHASES * number + phase)
 
-    def _real(self) -> Tensor:
-        """The next batch of real pictures, [-1, 1], every second one (by chance) mirrored."""
-        first, count = self.images_seen, self.recipe.batch
-        images = self.pictures[self._order.rows(first, count)].to(self.device).float() / 127.5 - 1
+    def _chance(self, phase: int, part: int) -> Chance:
+        return networks.chance(self.generator, self._draw(phase, self.recipe.batch, part), self.recipe.mixing)
+
+    def _real(self, part: int) -> Tensor:
+        """A part of the next batch of real pictures, [-1, 1], every second one (by chance) mirrored."""
+        rows = self._order.rows(self.images_seen, self.recipe.batch)[part :: self._parts]
+        images = self.pictures[rows].to(self.device).to(self._dtype) / 127.5 - 1
         if self.recipe.mirror:
-            number = torch.arange(first, first + count, device=self.device)
+            number = self.images_seen + torch.arange(part, self.recipe.batch, self._parts, device=self.device)
             turned = counter_random.integers(self.recipe.seed, Kind.TRAINING_MIRROR, number, 2).bool()
             images = torch.where(turned[:, None, None, None], images.flip(3), images)
         return images
@@ -162,7 +260,8 @@ class Training:
         for name, optimiser in self.optimisers.items():
             for at, moments in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{name}.{at}.{key}": value for key, value in moments.items()}
-        return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, {"step": self.step}
+        facts = {"step": self.step, "enlarged": {name: vars(one) for name, one in self._enlarged.items()}}
+        return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on from a state. Raises RuntimeError, KeyError or ValueError for one of other networks."""
@@ -172,17 +271,78 @@ class Training:
             moments: dict[int, dict[str, Tensor]] = {}
             for key, tensor in _below(tensors, f"optimiser.{name}").items():
                 at, _, what = key.partition(".")
-                moments.setdefault(int(at), {})[what] = tensor
+                parameter = optimiser.param_groups[0]["params"][int(at)]
+                moments.setdefault(int(at), {})[what] = _laid_out_as(parameter, tensor) if tensor.ndim else tensor
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         self.path_mean = tensors["path_mean"].to(self.device)
         self.step = int(facts["step"])
+        for name, one in self._enlarged.items():
+            vars(one).update(facts["enlarged"][name])
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
 
 
+def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor with the strides of the parameter: the fused optimiser walks both in the order of their memory."""
+    if tensor.stride() == parameter.stride():
+        return tensor
+    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(tensor)
+
+
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _parts(recipe: Recipe, execution: Execution) -> tuple[int, list[int]]:
+    """Into how many parts a batch is cut, and which are this process's. MisuseError where that does not go."""
+    team, batch = execution.team, recipe.batch
+    share = batch // team.size
+    at_once = min(execution.at_once or share, share)
+    parts = batch // at_once if at_once else 0
+    if at_once < 1 or at_once * parts != batch or parts % team.size or at_once % recipe.deviation_group:
+        raise MisuseError(
+            f"a batch of {batch} cannot be shared by {team.size} processes with {at_once} pictures at once: each takes "
+            f"the same whole groups of {recipe.deviation_group} (deviation_group)"
+        )
+    if recipe.path_weight and batch // recipe.path_shrink % parts:
+        raise MisuseError(
+            f"the {batch // recipe.path_shrink} pictures whose path lengths are measured (batch / path_shrink) cannot "
+            f"be cut into {parts} parts: use fewer processes, or more pictures at once"
+        )
+    return parts, list(range(team.rank, parts, team.size))
+
+
+class _Told:
+    """Means of scalars over the parts of a batch."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Tensor]] = {}
+
+    def add(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._found.setdefault(name, []).append(value.detach())
+
+    def means(self) -> Losses:
+        return {name: torch.stack(values).mean(0) for name, values in self._found.items()}
+
+
+@dataclass
+class _Enlarged:
+    """Gradients in float16 are computed `scale` times as large; one that overflows is left out."""
+
+    scale: float = 2.0**16
+    sound: int = 0  # steps since the last change
+
+    def fits(self, gradients: list[Tensor]) -> bool:
+        """Whether all are finite; adapts the scale."""
+        fits = bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())
+        self.sound = self.sound + 1 if fits else 0
+        if not fits:
+            self.scale = max(1.0, self.scale / 2)
+        elif self.sound >= FLOAT16_PATIENCE:
+            self.scale, self.sound = self.scale * 2, 0
+        return fits
 
 
 def _adam(network: nn.Module, recipe: Recipe, every: int) -> torch.optim.Adam:
@@ -194,4 +354,5 @@ def _adam(network: nn.Module, recipe: Recipe, every: int) -> torch.optim.Adam:
         lr=recipe.learning_rate * share,
         betas=(recipe.beta1**share, recipe.beta2**share),
         eps=1e-8,
+        fused=True,
     )

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models import counter_random, layers, stylegan2
 from models.counter_random import Kind
-from models.layers import EPSILON, Dense, Mapping, StyledConv, ToRGB
+from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToRGB
 
 ANCHORS = 3  # left, centre and right of a frame that is trained on
 
@@ -167,7 +167,7 @@ class Places:
     column: Tensor
 
 
-class Synthesis(nn.Module):
+class Synthesis(Synthesising):
     """Styles of anchors [anchors, num_ws, w_dim] and places of n columns to pixels [n, 3, height, column_width]."""
 
     def __init__(self, sizes: Sizes) -> None:
@@ -184,11 +184,6 @@ class Synthesis(nn.Module):
         self.num_ws = 2 * len(places) + sizes.coordinates  # one per convolution, the last picture's, the input's
         sizes_of_noise = [max(place, sizes.input_resolution) for place in places for _ in range(2)]
         self.noise_sizes = sizes_of_noise[1:]  # the first block has one convolution
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the convolutions compute in."""
-        return cast(Block, self.blocks[0]).conv1.weight.dtype
 
     def forward(self, ws: Tensor, places: Places, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, [n, 1, size, size / patches]; None for none."""

@@ -72,7 +72,7 @@ class Mapping(nn.Module):
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        w = normalise(z)
+        w = normalise(z.to(self.w_avg.dtype))
         for layer in self.layers:
             w = layer(w)
         return w
@@ -182,17 +182,31 @@ class StyledConv(nn.Module):
 
     def run(self, x: Tensor, style: Tensor, demodulation: Tensor | None, noise: Tensor | None) -> Tensor:
         """x [batch, inputs, h, w], style broadcastable to it, demodulation [batch or 1, outputs], None where folded."""
-        x = x * style.to(x.dtype)
         strong = None if noise is None else noise * self.noise_strength
+        weight = self.weight.to(x.dtype)
         if demodulation is None:
-            return _noisy(convolve(x, self.weight, self.bias, up=self.up), strong)
-        return activate(convolve(x, self.weight, up=self.up), demodulation, self.bias, strong)
+            return _noisy(convolve(x * style.to(x.dtype), weight, self.bias, up=self.up), strong)
+        if x.dtype == torch.float16:  # sums over many channels would leave its range: scaled before, not after
+            gain = math.sqrt(self.weight[0].numel())
+            style, demodulation = style / gain, demodulation * gain
+        return activate(convolve(x * style.to(x.dtype), weight, up=self.up), demodulation, self.bias, strong)
 
     def fold(self, demodulation: Tensor) -> None:
         """Take a demodulation [outputs] that no style changes, and the gain, into weights and bias: for generating."""
         self.weight = nn.Parameter(self.weight * (demodulation * GAIN)[:, None, None, None], requires_grad=False)
         self.bias = nn.Parameter(self.bias * GAIN, requires_grad=False)
         self.folded = True
+
+
+class Synthesising(nn.Module):
+    """A network of styled convolutions, which may compute in another number format than that of their weights."""
+
+    computing: torch.dtype | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return self.computing or next(layer.weight.dtype for layer in self.modules() if isinstance(layer, StyledConv))
 
 
 class ToRGB(nn.Module):
@@ -207,5 +221,5 @@ class ToRGB(nn.Module):
     def run(self, x: Tensor, style: Tensor) -> Tensor:
         """x [batch, inputs, h, w], style broadcastable to it -> [batch, 3, h, w], float32 at least."""
         gain = 1 / math.sqrt(self.weight.shape[1])
-        picture = functional.conv2d(x * (style * gain).to(x.dtype), self.weight)
+        picture = functional.conv2d(x * (style * gain).to(x.dtype), self.weight.to(x.dtype))
         return picture.to(self.bias.dtype) + self.bias[:, None, None]

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from models import counter_random, layers, stylegan2
 from models.counter_random import Kind
-from models.layers import Dense, Mapping, StyledConv, ToRGB
+from models.layers import Dense, Mapping, StyledConv, Synthesising, ToRGB
 from models.stylegan2 import styled
 
 CELLS = 4  # columns in a frame
@@ -138,7 +138,7 @@ class Block(nn.Module):
         self.to_rgb = ToRGB(outputs, w_dim)
 
 
-class Synthesis(nn.Module):
+class Synthesis(Synthesising):
     """Styles ws [n, num_ws, w_dim] and spatial noise to stretches of `columns`, [n, 3, resolution, width]."""
 
     def __init__(self, sizes: Sizes) -> None:
@@ -153,11 +153,6 @@ class Synthesis(nn.Module):
         )
         self.num_ws = 2 * len(places)  # one per convolution, and one for the last picture
         self.noise_sizes = [place for place in places for _ in range(2)][1:]  # resolution of each convolution
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the convolutions compute in."""
-        return cast(Block, self.blocks[0]).conv1.weight.dtype
 
     def forward(
         self, ws: Tensor, spatial: Tensor, first: Tensor, columns: int, noise: Sequence[Tensor] | None = None

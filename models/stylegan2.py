@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from models import counter_random, layers
 from models.counter_random import Kind
-from models.layers import EPSILON, Dense, Mapping, StyledConv, ToRGB, convolve, double, halve
+from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToRGB, convolve, double, halve
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Ten
     return layer.run(x, style[:, :, None, None], demodulation, noise)
 
 
-class Synthesis(nn.Module):
+class Synthesis(Synthesising):
     """Styles ws [batch, num_ws, w_dim] to images [batch, 3, resolution, resolution], about [-1, 1]."""
 
     def __init__(self, sizes: Sizes) -> None:
@@ -86,11 +86,6 @@ class Synthesis(nn.Module):
     def constant_noise(self) -> list[Tensor]:
         """The noise that belongs to the network, one [size, size] per convolution."""
         return [layer.noise for layer in self.convolutions]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the convolutions compute in."""
-        return self.stages[0].conv1.weight.dtype
 
     def forward(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, broadcastable to [batch, 1, size, size]; None for none."""
@@ -157,9 +152,13 @@ class EqualisedConv(nn.Module):
         self.down, self.gain = down, gain
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = (self.bias * (layers.GAIN * self.gain))[:, None, None]
+        bias = (self.bias * (layers.GAIN * self.gain)).to(x.dtype)[:, None, None]
         scale = layers.GAIN * self.gain / math.sqrt(self.weight[0].numel())
-        x = torch.add(bias, convolve(x, self.weight, down=self.down), alpha=scale)
+        if x.dtype == torch.float16:  # sums over many channels would leave its range: scaled before, not after
+            x, scale = convolve(x, (self.weight * scale).to(x.dtype), down=self.down), 1.0
+        else:
+            x = convolve(x, self.weight.to(x.dtype), down=self.down)
+        x = torch.add(bias, x, alpha=scale)
         return functional.leaky_relu_(x, layers.SLOPE)
 
 
@@ -174,7 +173,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gain = math.sqrt(0.5 / self.skip.shape[1])
-        skip = functional.conv2d(halve(x), self.skip * gain)  # [batch, outputs, h/2, w/2]
+        skip = functional.conv2d(halve(x), (self.skip * gain).to(x.dtype))  # [batch, outputs, h/2, w/2]
         x = self.conv1(self.conv0(x))
         return x + skip
 
@@ -198,8 +197,11 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 class Discriminator(nn.Module):
     """Images [batch, 3, resolution, resolution] to logits [batch, 1]; high means real.
 
-    The batch must be a multiple of `group`, or smaller.
+    The batch must be a multiple of `group`, or smaller. `computing`: the number format of the blocks, where it is not
+    that of their weights; what compares pictures with each other, and all after it, keeps that of the weights.
     """
+
+    computing: torch.dtype | None = None
 
     def __init__(self, resolution: int, channel_base: int = 16384, channel_max: int = 512, group: int = 4) -> None:
         super().__init__()
@@ -214,8 +216,9 @@ class Discriminator(nn.Module):
         self.group = group
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.from_rgb(images.contiguous(memory_format=torch.channels_last))
-        x = self.blocks(x)  # [batch, last, 4, 4]
+        x = images.to(self.computing or self.from_rgb.weight.dtype, memory_format=torch.channels_last)
+        x = self.blocks(self.from_rgb(x))  # [batch, last, 4, 4]
+        x = x.to(self.conv.weight.dtype)
         x = self.conv(minibatch_deviation(x, self.group))
         logits: Tensor = self.out(self.dense(x.flatten(1)))
         return logits

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
-from lhq_toolkit.commands.options import Json
+from lhq_toolkit.commands.options import Json, RayAddress
+from manifests.errors import MisuseError
 
 DATA_HELP = "An export, or a folder or zip of square pictures of one size."
 Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
@@ -31,6 +32,18 @@ def train(
     budget: Budget = "smoke",
     seed: Seed = 0,
     set_: Settings = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=0, help="Processes that train together on Ray, a GPU each; 0: this process."),
+    ] = 0,
+    ray_address: RayAddress = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option("--at-once", min=1, help="Pictures at once in a process: fewer need less memory, not accuracy."),
+    ] = None,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Compile the steps first: worth it on a GPU; takes some minutes.")
+    ] = False,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,
@@ -43,14 +56,38 @@ def train(
     from lhq_toolkit.commands.machine import prepare
     from models.weights import cache_folder
 
-    chosen = prepare(device, threads)  # before PyTorch is imported
+    chosen = prepare(DeviceName.CPU if workers else device, threads)  # before PyTorch is imported
     from benchmarks import pictures, recipes
+    from benchmarks.training import Execution
     from lhq_toolkit import benchmark
+    from pipelines.engine import version
+    from pipelines.engine.threads import cores
 
     read = pictures.read(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
-    trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen)
+    if workers:
+        each = threads or max(1, cores() // workers)
+        trained = benchmark.train_together(
+            benchmark.Together(
+                recipe,
+                data.resolve(),
+                run.resolve(),
+                cache_folder(),
+                device,
+                each,
+                version.checkout(),
+                at_once,
+                compile_,
+            ),
+            workers,
+            ray_address,
+        )
+    else:
+        if ray_address is not None:
+            raise MisuseError("--ray-address goes with --workers N: how many processes train there")
+        execution = Execution(at_once=at_once, compile=compile_)
+        trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen, execution)
     if json_:
         print(json.dumps({"run": str(run), "recipe_hash": recipes.recipe_hash(recipe), **dataclasses.asdict(trained)}))
         return 0

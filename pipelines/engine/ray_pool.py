@@ -1,30 +1,16 @@
-"""Ray for one command: started when the first item is there, without a dashboard, with quiet logs and no telemetry."""
+"""Work on actors of Ray, which is started when the first item is there."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import signal
-import socket
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from manifests.errors import SetupError
-from pipelines.engine import threads
 from pipelines.engine.crew import Crew
 from pipelines.engine.feed import Feed
 from pipelines.engine.pool import Batch, Worker, as_feed, first_items
-from pipelines.web import keys
+from pipelines.engine.ray_session import RaySession
 
-PLACE, SESSION = "/tmp", "lhq-ray-"  # noqa: S108 (where Ray's own folder of a command lies: sockets need a short path)
-ABANDONED_SECONDS = 86_400.0
 _BATCHES_PER_WORKER = 4  # at least so many, so that the workers end together
-_OBJECT_STORE_BYTES = 256 * 1024**2  # only paths, rows and small artefacts travel
 
 
 class OnRay:
@@ -32,24 +18,14 @@ class OnRay:
 
     def __init__(self, workers: int | None, address: str | None) -> None:
         self._workers = workers
-        self._address = address
-        self._started = False
-        self._session: str | None = None  # folder of a Ray of our own
+        self._session = RaySession(address)
 
     def __enter__(self) -> OnRay:
-        if self._address is not None:
-            _refuse_silence(self._address)
+        self._session.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._started:
-            import ray
-
-            ray.shutdown()
-            self._started = False
-        if self._session is not None:
-            _remove(self._session)
-            self._session = None
+    def __exit__(self, *error: object) -> None:
+        self._session.__exit__(*error)
 
     def run(
         self,
@@ -65,11 +41,11 @@ class OnRay:
         feed = as_feed(items)
         if not first_items(feed):
             return
-        self._start()
-        cores = self._cores()
+        self._session.start()
+        cores = self._session.cores()
         count = self._workers or cores
         count = min(count, at_most or count)
-        gpus, count = _share_gpus(gpus, count, self._gpus())
+        gpus, count = _share_gpus(gpus, count, self._session.gpus())
         if feed.ended:  # known in number: small batches, so that the workers end together
             count = min(count, len(feed))
             batch = max(1, min(batch, -(-len(feed) // (count * _BATCHES_PER_WORKER))))
@@ -80,82 +56,9 @@ class OnRay:
         finally:
             crew.dismiss()
 
-    def _start(self) -> None:
-        if self._started:
-            return
-        keys.withhold()
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Ray tells of workers that died on standard output, where our summary goes; we tell of them ourselves.
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
-        import ray
-
-        on_terminate = signal.getsignal(signal.SIGTERM)
-        try:
-            if self._address is not None:
-                ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False)
-            else:
-                _remove_abandoned()
-                self._session = tempfile.mkdtemp(prefix=SESSION, dir=PLACE)
-                print("starting Ray on this machine (--workers 0 goes without)", file=sys.stderr, flush=True)
-                ray.init(
-                    address="local",
-                    _temp_dir=self._session,
-                    num_cpus=threads.cores(),
-                    include_dashboard=False,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = self._address or "this machine"
-            raise SetupError(f"Ray did not start on {where}: {error}; use --workers 0 to go without it") from error
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts in its own, which would end us without a word
-        self._started = True
-
-    def _cores(self) -> int:
-        import ray
-
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
-
-    def _gpus(self) -> float:
-        import ray
-
-        return float(ray.cluster_resources().get("GPU", 0.0))  # type: ignore[no-untyped-call]
-
 
 def _share_gpus(wanted: float, count: int, there: float) -> tuple[float, int]:
     """The share of a graphics card that each worker gets, and how many workers that makes; none where none is."""
     if not wanted or not there:
         return 0.0, count
     return wanted, max(1, min(count, int(there / wanted)))
-
-
-def _refuse_silence(address: str) -> None:
-    """SetupError where nothing listens at host:port; Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not (colon and port.isdigit()):
-        return  # a name that Ray resolves, such as `auto`
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise SetupError(
-            f"no Ray answers at --ray-address {address} ({error}); start one there with: ray start"
-        ) from error
-
-
-def _remove(folder: str) -> None:
-    """Remove Ray's folder; its processes may write for a moment longer."""
-    for _ in range(10):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not Path(folder).exists():
-            return
-        time.sleep(0.2)
-
-
-def _remove_abandoned() -> None:
-    """Remove the folders of our commands that were killed, a day after."""
-    for folder in Path(PLACE).glob(f"{SESSION}*"):
-        facts = folder.stat()
-        if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)

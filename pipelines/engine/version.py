@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = ("manifests", "models", "pipelines")  # what runs in workers
+_PACKAGES = ("manifests", "models", "pipelines", "benchmarks", "lhq_toolkit")  # what runs in workers
 _KINDS = {".py", ".txt"}
 
 

@@ -18,7 +18,7 @@ from matrices import mostly_long
 from running import lhq_command
 from torch import nn
 
-from benchmarks import checkpoints, losses, metrics, networks, runs
+from benchmarks import checkpoints, metrics, networks, runs
 from benchmarks.networks import Draw
 from benchmarks.pictures import Pictures
 from benchmarks.training import Order, Training, _adam
@@ -110,10 +110,11 @@ def test_a_fake_depends_on_its_number_alone(model):
             parameter.data.fill_(0.5)  # else noise would not be seen
     whole = Draw(3, torch.arange(10, 18))
     part = Draw(3, torch.tensor([15, 12]))
-    all_ws, some_ws = (networks.styles(generator, draw, 0.9) for draw in (whole, part))
+    of_all, of_some = (networks.chance(generator, draw, 0.9) for draw in (whole, part))
+    all_ws, some_ws = networks.styles(generator, of_all), networks.styles(generator, of_some)
     torch.testing.assert_close(some_ws, all_ws[[5, 2]])
-    every = networks.images(generator, all_ws, whole)
-    some = networks.images(generator, some_ws, part)
+    every = networks.images(generator, all_ws, of_all)
+    some = networks.images(generator, some_ws, of_some)
     torch.testing.assert_close(some, every[[5, 2]], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(every[0], every[1], atol=1e-2)
 
@@ -121,13 +122,14 @@ def test_a_fake_depends_on_its_number_alone(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_style_mixing_switches_the_wanted_share_of_fakes_anywhere_and_never_the_first_layer(model):
     generator, _ = networks.build(tiny.recipe(model))
-    draw = Draw(0, torch.arange(2000))
-    layers = networks.styles(generator, draw, 0.0).shape[-2]
-    switch = draw.second_from(layers, 0.75)
+    layers = generator.synthesis.num_ws
+    switch = networks.chance(generator, Draw(0, torch.arange(2000)), 0.75).switch
     share = float((switch < layers).float().mean())
     assert abs(share - 0.75) < 4 * math.sqrt(0.75 * 0.25 / 2000)
     assert set(switch.tolist()) == set(range(1, layers + 1))
-    plain, mixed = (networks.styles(generator, Draw(0, torch.arange(50)), share) for share in (0.0, 1.0))
+    plain, mixed = (
+        networks.styles(generator, networks.chance(generator, Draw(0, torch.arange(50)), share)) for share in (0.0, 1.0)
+    )
     torch.testing.assert_close(plain[..., 0, :], mixed[..., 0, :])
     assert not torch.isclose(plain[..., -1, :], mixed[..., -1, :]).all(-1).any()  # all anchors are mixed
     assert torch.equal(plain[..., :1, :].expand_as(plain), plain)
@@ -140,9 +142,9 @@ def test_alis_frames_are_trained_at_every_shift_also_the_last():
     original = generator.frames
     generator.frames = lambda ws, border, noise: seen.update(border.tolist()) or original(ws, border, noise)  # type: ignore[method-assign]
     for first in range(0, 600, 100):
-        draw = Draw(0, torch.arange(first, first + 100))
+        chance = networks.chance(generator, Draw(0, torch.arange(first, first + 100)), 0.9)
         with torch.no_grad():
-            networks.images(generator, networks.styles(generator, draw, 0.9), draw)
+            networks.images(generator, networks.styles(generator, chance), chance)
     assert seen == set(range(generator.sizes.shifts))
 
 
@@ -165,7 +167,7 @@ def test_half_of_the_pictures_are_mirrored_and_without_it_none():
         shown = []
         for step in range(10):
             training.step = step
-            shown.append(training._real()[:, 0, 0, -1] > 0)
+            shown.append(training._real(0)[:, 0, 0, -1] > 0)
         return float(torch.cat(shown).float().mean())
 
     assert abs(mirrored() - 0.5) < 4 * math.sqrt(0.25 / 640)
@@ -201,9 +203,8 @@ def test_the_discriminator_learns_to_tell_and_the_generator_to_pass():
     images = tiny.images()
     training = Training(tiny.recipe("stylegan2", path_weight=0.0), images, CPU)
     before = [parameter.clone() for parameter in training.generator.parameters()]
-    real = training._real()
     for _ in range(60):
-        told = training._discriminator_learns(real)
+        told = training._discriminator_learns()
     assert told["real_logit"] > told["fake_logit"] + 0.5
     assert all(torch.equal(a, b) for a, b in zip(before, training.generator.parameters(), strict=True))
     first = float(training._generator_learns()["generator_loss"])
@@ -311,24 +312,28 @@ def test_one_batch_is_what_the_published_rules_say_written_out_by_hand(model):
         return Draw(recipe.seed, 3 * (16 + torch.arange(count)) + phase)
 
     def fakes(phase, count):
-        ws = networks.styles(generator, draw(phase, count), recipe.mixing)
-        return ws, networks.images(generator, ws, draw(phase, count))
+        chance = networks.chance(generator, draw(phase, count), recipe.mixing)
+        ws = networks.styles(generator, chance)
+        return ws, networks.images(generator, ws, chance)
 
     ws, fake = fakes(1, 4)
     w_avg = 0.995 * generator.mapping.w_avg + 0.005 * ws[..., 0, :].detach().reshape(-1, 8).mean(0)
     descend("g", -torch.nn.functional.logsigmoid(discriminator(fake)).mean())
     ws, fake = fakes(2, 2)
     noise = counter_random.normal(recipe.seed, Kind.TRAINING_PATH, 0, draw(2, 2).index, 3 * 16 * 16)
-    lengths = losses.path_lengths(fake, ws, noise.view_as(fake))
+    (slope,) = torch.autograd.grad((fake * noise.view_as(fake)).sum() / 16, ws, create_graph=True)
+    slope = slope[:, 1] if slope.ndim == 4 else slope  # the centre anchor counts
+    lengths = slope.square().sum(2).mean(1).sqrt()
     path_mean = 0.2 + 0.01 * (lengths.detach().mean() - 0.2)
     descend("g", 1.5 * 2 * (lengths - path_mean).square().mean())
-    real = training._real()
+    real = training._real(0)
     with torch.no_grad():
         fake = fakes(0, 4)[1]
     log = torch.nn.functional.logsigmoid
     descend("d", -log(discriminator(real)).mean() - log(-discriminator(fake)).mean())
     real.requires_grad_()
-    descend("d", 3.0 / 2 * 4 * losses.r1(discriminator(real), real))
+    (slope,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+    descend("d", 3.0 / 2 * 4 * slope.square().sum((1, 2, 3)).mean())
 
     training.advance()
     for ours, theirs in ((training.generator, generator), (training.discriminator, discriminator)):

@@ -20,7 +20,7 @@ from fakes.faults import FLICKR_API, FLICKR_IMAGES, IMAGES, UNSPLASH_API, UNSPLA
 from web_crawl import CONNECTIONS, Crawl, assert_complete, made_up
 
 from manifests.dataset import Dataset
-from pipelines.engine.ray_pool import PLACE, SESSION
+from pipelines.engine.ray_session import PLACE, SESSION
 
 pytestmark = pytest.mark.slow  # each runs the program, with thousands of real requests
 

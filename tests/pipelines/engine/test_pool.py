@@ -128,9 +128,9 @@ def test_workers_of_another_checkout_are_refused(ray_pool, monkeypatch):
 @pytest.mark.slow
 def test_more_workers_than_cores_still_leave_room_and_end(ray_pool):
     with OnRay(5, None) as pool:
-        pool._started = True  # share the module's Ray; this pool must not end it
+        pool._session._started = True  # share the module's Ray; this pool must not end it
         rows = run(pool, Squares(3), list(range(60)))
-        pool._started = False
+        pool._session._started = False
     assert len({row["pid"] for row in rows}) >= 2
     assert len(rows) == 60
 

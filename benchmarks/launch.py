@@ -1,0 +1,142 @@
+"""Several processes or machines train one run: Ray Train starts them, joins them by torch.distributed, and says when
+one dies. They are then all started again and go on from the last checkpoint.
+
+The one place in `benchmarks` that knows Ray, which must have been started. The run's folder must be reachable from
+every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks import checkpoints, runs
+from benchmarks.team import Team
+from manifests.errors import InputError, MisuseError, SetupError, TransientError
+
+DEATHS = 3  # in a row without a new checkpoint: then the run fails
+JUDGING_SECONDS = 6 * 3600  # so long the others wait for the one that measures and writes
+_OURS = (SetupError, MisuseError, InputError, TransientError, OSError)
+
+T = TypeVar("T")
+Work = Callable[[Team], T]
+
+
+class _InterruptedError(Exception):
+    """A worker was asked to stop, and has saved."""
+
+
+def together(work: Work[T], workers: int, run: Path, *, cores: float, on_gpus: bool) -> T:
+    """Call `work` in so many processes at once, as often as it takes; what it returns in the first one.
+
+    `work` must be importable where the workers run. `cores`: for each. A worker that dies costs what was done since
+    the last checkpoint of `run`. Ctrl-C asks the workers to save, waits for it, and raises KeyboardInterrupt. Errors
+    of ours arrive as they are; SetupError when workers die again and again.
+    """
+    deaths, before = 0, _progress(run)
+    while True:
+        outcome = _once(work, workers, run, cores, on_gpus)
+        if not isinstance(outcome, Exception):
+            return outcome
+        now = _progress(run)
+        deaths, before = (1 if now > before else deaths + 1), now
+        if deaths >= DEATHS:
+            raise SetupError(
+                f"workers of {run} died {DEATHS} times without a new checkpoint ({_first_line(outcome)}); is there "
+                "enough memory for all of them? The run can go on from its last checkpoint"
+            ) from outcome
+        logging.getLogger(__name__).warning(
+            "a worker died (%s): all start again from the last checkpoint", _first_line(outcome)
+        )
+
+
+def _once(work: Work[T], workers: int, run: Path, cores: float, on_gpus: bool) -> T | Exception:
+    """What `work` returns, or how a worker died. Raises our own errors."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    scratch = run / runs.SCRATCH
+    (run / runs.STOP).unlink(missing_ok=True)
+    trainer = TorchTrainer(
+        lambda: _in_worker(work),
+        scaling_config=ScalingConfig(
+            num_workers=workers,
+            use_gpu=on_gpus,
+            resources_per_worker={"CPU": cores, **({"GPU": 1} if on_gpus else {})},
+        ),
+        run_config=RunConfig(storage_path=str(scratch), name="run", failure_config=FailureConfig(max_failures=0)),
+        torch_config=TorchConfig(timeout_s=JUDGING_SECONDS),
+    )
+    fitting = _Fitting(trainer.fit)
+    try:
+        fitting.wait(run)
+    except WorkerGroupError as error:
+        failures = list(error.worker_failures.values())
+        for failure in failures:
+            if isinstance(failure, _OURS):
+                raise failure from error
+        if any(isinstance(failure, _InterruptedError) for failure in failures):
+            raise KeyboardInterrupt from error
+        return error
+    finally:
+        (run / runs.STOP).unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+    value: T = fitting.result.return_value
+    return value
+
+
+def _in_worker(work: Work[T]) -> T:
+    from ray.train import get_context
+
+    context = get_context()
+    try:
+        return work(Team(context.get_world_rank(), context.get_world_size()))
+    except KeyboardInterrupt as error:
+        raise _InterruptedError from error
+
+
+class _Fitting:
+    """A trainer at work in a thread: in the main one it would take over Ctrl-C."""
+
+    def __init__(self, fit: Callable[[], object]) -> None:
+        self.result: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(fit,), daemon=True)
+        self._thread.start()
+
+    def _run(self, fit: Callable[[], object]) -> None:
+        try:
+            self.result = fit()
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, run: Path) -> None:
+        """Until it ends; raises what ended it. At Ctrl-C the workers are asked to stop; at a second one it raises."""
+        asked = False
+        while self._thread.is_alive():
+            try:
+                self._thread.join(0.2)
+            except KeyboardInterrupt:
+                if asked:
+                    raise
+                asked = True
+                (run / runs.STOP).touch()
+        if self._error is not None:
+            raise self._error
+        if asked:
+            raise KeyboardInterrupt
+
+
+def _progress(run: Path) -> str:
+    last = checkpoints.last(run)
+    return last.name if last is not None else ""
+
+
+def _first_line(error: Exception) -> str:
+    failures = getattr(error, "worker_failures", {})
+    one = next(iter(failures.values()), error)
+    return (str(one).strip().splitlines() or [type(one).__name__])[0][:200]

@@ -1,0 +1,175 @@
+"""However a batch is cut, computed or shared, the networks learn the same."""
+
+import copy
+import dataclasses
+import functools
+
+import pytest
+import tiny
+import torch
+import torch.multiprocessing
+from matrices import mostly_long
+
+from benchmarks.team import Team
+from benchmarks.training import Execution, Training
+from manifests.errors import MisuseError
+
+CPU = torch.device("cpu")
+MODELS = ("stylegan2", "alis", "locogan")
+
+
+def trained(model: str, steps: int, execution: Execution, **changed: object) -> Training:
+    torch.set_num_threads(1)
+    recipe = tiny.recipe(model, batch=8, images=8 * max(1, steps), path_every=2, r1_every=4, **changed)
+    training = Training(recipe, tiny.images(), CPU, execution)
+    for parameter in training.generator.parameters():
+        if parameter.ndim == 0:
+            parameter.data.fill_(0.1)  # else noise would have no part in it
+    for _ in range(steps):
+        training.advance()
+    return training
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    tensors, _ = training.state()
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def furthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+    """The largest difference relative to the size of its tensor."""
+    assert ours.keys() == theirs.keys()
+    return max(
+        float((ours[name] - theirs[name]).abs().max() / theirs[name].abs().max().clamp(min=1e-30)) for name in ours
+    )
+
+
+def _member(rank: int, work: functools.partial, port: int, queue: torch.multiprocessing.Queue) -> None:
+    store = torch.distributed.TCPStore("127.0.0.1", port, 2, is_master=False)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    found = work(Team(rank, 2))
+    if rank == 0:
+        queue.put({name: tensor.numpy() for name, tensor in found.items()})
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def by_two(work: functools.partial) -> dict[str, torch.Tensor]:
+    """What `work(team)` finds in the first of two processes that work together."""
+    context = torch.multiprocessing.get_context("spawn")
+    store = torch.distributed.TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
+    queue = context.Queue()
+    members = [context.Process(target=_member, args=(rank, work, store.port, queue)) for rank in (0, 1)]
+    for member in members:
+        member.start()
+    found = queue.get(timeout=120)
+    for member in members:
+        member.join(60)
+        assert member.exitcode == 0
+    return {name: torch.from_numpy(array) for name, array in found.items()}
+
+
+def twenty_steps(team: Team, model: str) -> dict[str, torch.Tensor]:
+    return weights(trained(model, 20, Execution(team), precision="float64"))
+
+
+def first_gradients(team: Team, model: str) -> dict[str, torch.Tensor]:
+    """Of every phase of the first step, as the optimisers get them."""
+    found: dict[str, torch.Tensor] = {}
+    training = trained(model, 0, Execution(team))
+    for name, optimiser in training.optimisers.items():
+
+        def note(optimiser, args, kwargs, name=name):
+            for at, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                found[f"{name} {len(found)} {at}"] = parameter.grad.clone()
+
+        optimiser.register_step_pre_hook(note)
+    training.advance()
+    assert len(found) == 2 * sum(len(one.param_groups[0]["params"]) for one in training.optimisers.values())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", mostly_long(MODELS, ("alis",)))
+def test_two_workers_learn_in_float64_what_one_does(model):
+    one = weights(trained(model, 20, Execution(), precision="float64"))
+    assert all(tensor.dtype in (torch.float64, torch.float32) for tensor in one.values())
+    assert furthest(by_two(functools.partial(twenty_steps, model=model)), one) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", mostly_long(MODELS, ("stylegan2",)))
+def test_two_workers_have_the_first_gradients_of_one_in_float32(model):
+    assert furthest(by_two(functools.partial(first_gradients, model=model)), first_gradients(Team(), model)) < 1e-5
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_batch_in_two_parts_teaches_what_it_does_in_one(model):
+    whole = weights(trained(model, 6, Execution(), precision="float64"))
+    parts = weights(trained(model, 6, Execution(at_once=4), precision="float64"))
+    assert furthest(parts, whole) < 1e-8
+
+
+def test_a_part_holds_whole_groups_of_the_minibatch_deviation():
+    """Samples whose pictures are all alike have no deviation, unless others stand among them."""
+    recipe = tiny.recipe("stylegan2", batch=16, images=16)
+    shown = []
+    for at_once in (16, 8, 4):
+        training = Training(recipe, tiny.images(), CPU, Execution(at_once=at_once))
+        groups = []
+        for part in training._mine:
+            group = training._real(part).view(4, at_once // 4, -1)  # as minibatch_deviation cuts it
+            groups += [frozenset(float(one.sum()) for one in group[:, at]) for at in range(group.shape[1])]
+        shown.append(set(groups))
+    assert shown[0] == shown[1] == shown[2]
+
+
+@pytest.mark.parametrize(
+    ("execution", "says"),
+    [
+        (Execution(Team(0, 3)), "cannot be shared by 3 processes"),
+        (Execution(Team(0, 4)), "whole groups of 4"),
+        (Execution(at_once=6), "with 6 pictures at once"),
+        (Execution(at_once=2), "whole groups of 4"),
+    ],
+)
+def test_a_batch_that_cannot_be_cut_so_is_refused(execution, says):
+    with pytest.raises(MisuseError, match=says):
+        Training(tiny.recipe("stylegan2", batch=8), tiny.images(), CPU, execution)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.06), ("float16", 0.015)])
+def test_a_smaller_number_format_changes_the_losses_little(model, precision, tolerance):
+    exact = trained(model, 0, Execution()).advance()
+    training = trained(model, 0, Execution(), precision=precision)
+    coarse = training.advance()
+    assert all(tensor.dtype == torch.float32 for tensor in training.generator.parameters())
+    for name, loss in exact.items():
+        assert abs(float(coarse[name] - loss)) <= tolerance * max(1.0, abs(float(loss))), name
+    assert not any(float(coarse[name]) == float(exact[name]) for name in ("generator_loss", "r1"))
+
+
+def test_an_overflow_in_float16_is_left_out_and_gradients_are_enlarged_less():
+    training = trained("stylegan2", 1, Execution(), precision="float16")
+    enlarged = training._enlarged["generator"]
+    enlarged.scale = 2.0**40
+    before = [parameter.clone() for parameter in training.generator.parameters()]
+    training._generator_learns()
+    assert enlarged.scale == 2.0**39
+    assert all(torch.equal(a, b) for a, b in zip(before, training.generator.parameters(), strict=True))
+    enlarged.scale = 2.0**10
+    training._generator_learns()
+    assert not all(torch.equal(a, b) for a, b in zip(before, training.generator.parameters(), strict=True))
+    tensors, facts = copy.deepcopy(training.state())
+    again = Training(training.recipe, tiny.images(), CPU)
+    again.restore(tensors, facts)
+    assert dataclasses.asdict(again._enlarged["generator"]) == dataclasses.asdict(enlarged)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("model", MODELS)
+def test_compiled_steps_learn_the_same(model):
+    plain = trained(model, 3, Execution(), precision="float64")
+    made = trained(model, 3, Execution(compile=True), precision="float64")
+    assert furthest(weights(made), weights(plain)) < 1e-8
