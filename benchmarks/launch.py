@@ -62,7 +62,7 @@ def _once(work: Work[T], workers: int, run: Path, cores: float, on_gpus: bool) -
     scratch = run / runs.SCRATCH
     (run / runs.STOP).unlink(missing_ok=True)
     trainer = TorchTrainer(
-        lambda: _in_worker(work),
+        lambda: _in_worker(work),  # type: ignore[arg-type]  # it may return something
         scaling_config=ScalingConfig(
             num_workers=workers,
             use_gpu=on_gpus,

@@ -29,7 +29,8 @@ def r1(discriminator: Callable[[Tensor], Tensor], images: Tensor, scale: float =
     The gradient is computed `scale` times as large: small ones vanish in float16.
     """
     gradient = torch.func.grad(lambda x: discriminator(x).sum() * scale)(images)
-    return (gradient / scale).square().sum((1, 2, 3)).mean()
+    penalty: Tensor = (gradient / scale).square().sum((1, 2, 3)).mean()
+    return penalty
 
 
 def path_lengths(images: Callable[[Tensor], Tensor], ws: Tensor, directions: Tensor, scale: float = 1.0) -> Tensor:
@@ -42,4 +43,5 @@ def path_lengths(images: Callable[[Tensor], Tensor], ws: Tensor, directions: Ten
     gradient = torch.func.grad(lambda w: (images(w) * directions).sum() * (scale / size**0.5))(ws) / scale
     if gradient.ndim == 4:
         gradient = gradient[:, 1]
-    return gradient.square().sum(2).mean(1).sqrt()
+    lengths: Tensor = gradient.square().sum(2).mean(1).sqrt()
+    return lengths

@@ -156,7 +156,7 @@ def test_every_stage_that_measures_is_among_these():
     assert set(MEASURING) == {name for name, stage in STAGES.items() if stage.columns}
 
 
-@pytest.mark.parametrize("stage", mostly_long(list(MEASURING), ("invariance",)))
+@pytest.mark.parametrize("stage", mostly_long(list(MEASURING), ("duplicates",)))
 def test_a_node_that_dies_while_a_stage_measures_costs_nothing(lhq, photographs, tmp_path, stage):
     settings = [part for one in MEASURING[stage] for part in ("--set", one)]
     shutil.copytree(photographs, tmp_path / "d")

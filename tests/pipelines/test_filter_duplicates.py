@@ -70,6 +70,7 @@ def test_the_status_counts_the_reasons_without_naming_keepers(lhq, filtered):
     assert "duplicates: radius=6, correlation=0.95, mirrored=True" in text
 
 
+@pytest.mark.long  # of all stages together: test_kill_and_resume.py
 def test_both_engine_modes_give_equal_tables_and_verdicts(lhq, filtered, tmp_path):
     for command in (("crawl", tmp_path / "d", *CRAWL), ("filter", tmp_path / "d", "--duplicates")):
         ran = lhq(*command, *TWO_WORKERS)

@@ -100,7 +100,7 @@ def test_filter_killed_at_a_named_point_ends_as_an_unbroken_one(unbroken, lhq, t
 
 
 RANDOM_KILLS = [
-    pytest.param(seed, mode, id=f"{name}-{seed}", marks=[] if (seed, name) == (1, "ray") else pytest.mark.long)
+    pytest.param(seed, mode, id=f"{name}-{seed}", marks=[] if (seed, name) == (1, "here") else pytest.mark.long)
     for name, mode in (("here", IN_PROCESS), ("ray", TWO_WORKERS))
     for seed in (1, 2, 3)
 ]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from comparing import files_of
 from exporting import SIZE, export
+from matrices import mostly_long
 from PIL import Image
 from running import run_until_killed
 
@@ -122,7 +123,7 @@ def test_sums_are_those_of_the_files_and_the_versions_are_recorded(whole, form):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", mostly_long(FORMS, ("webdataset",)))
 def test_one_worker_and_two_make_the_same_bytes(lhq, dataset, whole, form, tmp_path):
     for workers in (1, 2):
         out = tmp_path / str(workers)
