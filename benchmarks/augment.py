@@ -203,7 +203,7 @@ class _Linear(torch.autograd.Function):
         pairs = list(zip(place.unbind(1), weight[:, :, None].unbind(1), strict=True))
         shape = (-1, x.shape[1], -1)
         if not adjoint:
-            return sum((x.gather(2, at[:, None].expand(shape)) * share for at, share in pairs), torch.zeros(()).to(x))
+            return sum((x.gather(2, at[:, None].expand(shape)) * share for at, share in pairs), x.new_zeros(()))
         result = x.new_zeros(len(x), x.shape[1], places)
         for at, share in pairs:
             result.scatter_add_(2, at[:, None].expand(shape), x * share)
