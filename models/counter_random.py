@@ -44,6 +44,7 @@ class Kind(enum.IntEnum):
     TRAINING_ORDER = 21  # of the pictures in an epoch
     TRAINING_MIRROR = 22
     TRAINING_SPATIAL = 23
+    TRAINING_AUGMENT = 24  # how a picture is changed before the discriminator sees it
     FILTER = 32  # of the small feature network
     SAMPLE = 33  # which features are kept where not all are
 

@@ -7,9 +7,7 @@ are given; StyleGAN2 adds its constant noise, ALIS none.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +22,8 @@ from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
+from benchmarks.perf import _peer  # noqa: E402
+from benchmarks.perf._peer import PEERS  # noqa: E402
 from models import alis, inference, locogan, published, stylegan2  # noqa: E402
 from models.counter_random import Kind  # noqa: E402
 from pipelines.engine import threads  # noqa: E402
@@ -31,7 +31,6 @@ from pipelines.engine import threads  # noqa: E402
 RESOLUTION = 256
 BATCHES = (1, 8)
 NETWORKS = ("stylegan2", "alis", "alis-nocoords", "locogan")
-WITH_PEER = ("stylegan2", "alis")
 SIZES = {"resolution": RESOLUTION, "z_dim": 512, "w_dim": 512, "channel_base": 16384, "mapping_layers": 2}
 ALIS_SIZES = {"grid_size": 16, "input_resolution": 16, "w_coord_dist": 4}
 
@@ -111,35 +110,9 @@ def peak(dtype: torch.dtype) -> float:
     return x.shape[0] * 64 * 64 * weight.numel() / seconds / 1e9
 
 
-@contextmanager
-def importing(checkout: Path) -> Iterator[None]:
-    """Imports come from the checkout first."""
-    import numpy
-
-    sys.path.insert(0, str(checkout))
-    if not hasattr(numpy, "float"):
-        numpy.float = float  # type: ignore[attr-defined] # what the published code calls it
-    try:
-        yield
-    finally:
-        sys.path.remove(str(checkout))
-
-
 def peer(checkout: Path, model: str) -> tuple[Any, inference.Generator]:
     """The published generator with random weights, and ours with the same."""
-    with importing(checkout):
-        from omegaconf import OmegaConf  # type: ignore[import-not-found]
-        from training.networks import Generator  # type: ignore[import-not-found]
-
-        config = OmegaConf.load(checkout / "configs" / ("alis.yml" if model == "alis" else "original.yml")).synthesis
-        config = {"mode_max_norm": 1, **OmegaConf.to_container(config)}  # references in it are resolved later
-        if model == "alis":
-            config["input"]["resolution"] = config["patchwise"]["grid_size"] = ALIS_SIZES["grid_size"]
-        torch.manual_seed(0)
-        sizes = {"z_dim": 512, "c_dim": 0, "w_dim": 512, "img_resolution": RESOLUTION, "img_channels": 3}
-        parts = {"mapping_kwargs": {"num_layers": 2}, "synthesis_kwargs": {"channel_base": 16384}}
-        theirs = Generator(**sizes, **parts, synthesis_cfg=config).eval()
-        theirs.progressive_growing_update(1e6)  # else every frame stands at the left anchor
+    theirs = _peer.generator(checkout, model, RESOLUTION, ALIS_SIZES["grid_size"]).eval()
     tensors = {f"G.{name}": tensor for name, tensor in theirs.state_dict().items()}
     ours, _ = published.load(model, SIZES | {"channel_max": 512} | ALIS_SIZES, tensors)
     assert ours is not None
@@ -218,11 +191,11 @@ def measure(options: Options) -> list[Row]:
     """All rows."""
     repeats = 7 if options.full else 3
     rows = []
-    for model in NETWORKS if options.full else WITH_PEER:
+    for model in NETWORKS if options.full else PEERS:
         rows += against_itself(model, repeats)
     if options.peer is None:
         return [*rows, Row("published code", rows[0].value, "ms/image", None, None, "no --peer was named")]
-    for model in WITH_PEER:
+    for model in PEERS:
         rows += against_peer(Path(options.peer), model, repeats)
     return rows
 
