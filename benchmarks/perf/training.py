@@ -77,8 +77,8 @@ def ours(case: Case) -> tuple[Phases, Training]:
     phases: Phases = {
         "generator": training._generator_learns,
         "path lengths": training._paths_even_out,
-        "discriminator": lambda: training._discriminator_learns(training._real()),
-        "R1": lambda: training._gradients_flatten(training._real()),
+        "discriminator": training._discriminator_learns,
+        "R1": lambda: training._gradients_flatten(),
         "average": lambda: networks.average_into(training.average, training.generator, DECAY),
     }
     return phases, training
