@@ -9,14 +9,15 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import checkpoints, metrics, recipes, runs
 from benchmarks import evaluate as evaluation
-from benchmarks import metrics, recipes, runs
 from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
 from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.reference import Reference
 from benchmarks.runs import Trained
+from lhq_toolkit import run_report
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 from models import extractors
@@ -59,8 +60,8 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     return read(out)
 
 
-def train(recipe: Recipe, reference: Reference, run: Path, device: torch.device) -> Trained:
-    """Train a run to its end, with its distances at the snapshots of its budget."""
+def train(recipe: Recipe, reference: Reference, run: Path, device: torch.device, toolkit: str) -> Trained:
+    """Train a run to its end, with its distances at the snapshots of its budget and a report that grows with it."""
     measurement = MEASUREMENTS[recipe.budget]
     judge = evaluation.judge(reference, measurement)
     with Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress:
@@ -72,16 +73,22 @@ def train(recipe: Recipe, reference: Reference, run: Path, device: torch.device)
             judge=judge,
             snapshots=measurement.snapshots,
             progress=progress.reach,
+            report=lambda standing: run_report.write(run, standing, toolkit),
         )
 
 
 def evaluate(
-    run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str
+    run: Path,
+    reference: Reference,
+    measurement: Measurement,
+    device: torch.device,
+    toolkit: str,
+    checkpoint: str = checkpoints.LAST,
 ) -> Evaluation:
     """Measure a run and keep what was found beside it."""
     model = recipes.load(run).model
     with Progress(f"evaluate {model}", evaluation.frames_to_measure(model, measurement), "frames") as progress:
-        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance)
+        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance, checkpoint)
     atomic.write_bytes(run / DETAILS, (json.dumps(found.details, indent=2) + "\n").encode())
     atomic.write_bytes(run / ROW, (json.dumps(vars(found.row), indent=2) + "\n").encode())
     return found
@@ -90,7 +97,7 @@ def evaluate(
 def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device, toolkit: str) -> Row:
     """The row of a recipe: trained and measured where that is not done yet."""
     run = place / run_name(recipe, reference.pictures.pictures_hash)
-    train(recipe, reference, run, device)
+    train(recipe, reference, run, device, toolkit)
     measurement = MEASUREMENTS[recipe.budget]
     known = _known(run)
     if known is not None and known.kid is not None and known.fd_error is not None:  # not of an older toolkit

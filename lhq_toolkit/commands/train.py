@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lhq_toolkit import __version__
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json
 
@@ -38,7 +39,8 @@ def train(
     """Train MODEL on DATA. The same command again goes on from the last checkpoint, with the same numbers.
 
     RUN/recipe.json says every number that matters, RUN/metrics.jsonl the losses of each step and, at the start and
-    at some checkpoints, the distance to the pictures.
+    at some checkpoints, the distance to the pictures; RUN/samples has pictures of the way, RUN/report.html tells of it
+    on one page, and RUN/tensorboard is for TensorBoard.
     """
     from lhq_toolkit.commands.machine import prepare
     from models.weights import cache_folder
@@ -50,7 +52,7 @@ def train(
     read = pictures.read(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
-    trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen)
+    trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen, __version__)
     if json_:
         print(json.dumps({"run": str(run), "recipe_hash": recipes.recipe_hash(recipe), **dataclasses.asdict(trained)}))
         return 0
