@@ -6,7 +6,9 @@ later steps is passed over by TensorBoard. Everything is written at once, by thi
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +32,7 @@ class Events:
     def __init__(self, run: Path, step: int) -> None:
         self._run, self._step = run, step
         self._file: Any = None
+        self._whole = 0  # bytes of it that are surely there
         try:
             from tensorboardX.event_file_writer import EventsWriter
             from tensorboardX.proto import event_pb2, summary_pb2
@@ -81,12 +84,29 @@ class Events:
     def _write(self, events: list[Any]) -> None:
         if not events:
             return
-        if self._file is None:  # not before: a session that does nothing leaves no file
-            atomic.make_folder(self._run / FOLDER)
-            # Of two sessions that begin in one second at one step, nothing of the first would be shown.
-            self._file = self._open(str((self._run / FOLDER).resolve() / "events"), f".{self._step:08d}")
-            begun = self._event.SessionLog(status=self._event.SessionLog.START)
-            self._file.write_event(self._event.Event(wall_time=time.time(), step=self._step + 1, session_log=begun))
-        for event in events:
-            self._file.write_event(event)
-        self._file.flush()
+        try:
+            if self._file is None:  # not before: a session that does nothing leaves no file
+                self._begin()
+            for event in events:
+                self._file.write_event(event)
+            self._file.flush()
+        except OSError:  # a full disk: half an event is worth nothing
+            self._forsake()
+            raise
+        self._whole = self._path.stat().st_size
+
+    def _begin(self) -> None:
+        atomic.make_folder(self._run / FOLDER)
+        # Of two sessions that begin in one second at one step, nothing of the first would be shown.
+        suffix = f".{self._step:08d}"
+        self._file = self._open(str((self._run / FOLDER).resolve() / "events"), suffix)
+        self._path = max((self._run / FOLDER).glob(f"events.*{suffix}"))
+        begun = self._event.SessionLog(status=self._event.SessionLog.START)
+        self._file.write_event(self._event.Event(wall_time=time.time(), step=self._step + 1, session_log=begun))
+
+    def _forsake(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+            os.truncate(self._path, self._whole)

@@ -48,6 +48,7 @@ class Curves:
 
     losses: dict[str, list[Point]]
     measured: list[dict[str, float]]
+    images: int  # shown so far
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def gather(run: Path, steps: int, batch: int) -> Curves:
         for name, value in line.items():
             if name != "step" and math.isfinite(value):
                 binned.setdefault(name, _Binned()).add(at, step, value)
-    return Curves({name: _points(one, batch) for name, one in binned.items()}, measured)
+    return Curves({name: _points(one, batch) for name, one in binned.items()}, measured, steps * batch)
 
 
 def _points(binned: _Binned, batch: int) -> list[Point]:
@@ -113,12 +114,12 @@ def charts(curves: Curves) -> list[Chart]:
     distances = {name: _measured(curves, name) for name in dict.fromkeys(names)}
     if distances := {name: points for name, points in distances.items() if points}:
         title = "Distance to the pictures, lower is better"
-        drawn.append(chart("distances", title, distances, marked=True))
+        drawn.append(chart("distances", title, distances, curves.images, marked=True))
     left = dict(curves.losses)
     for name, (title, members) in TOGETHER.items():
         if some := {WORDS.get(one, one): left.pop(one) for one in members if one in left}:
-            drawn.append(chart(name, title, some))
-    return drawn + [chart(name, name, {name: points}) for name, points in left.items()]
+            drawn.append(chart(name, title, some, curves.images))
+    return drawn + [chart(name, name, {name: points}, curves.images) for name, points in left.items()]
 
 
 def _measured(curves: Curves, name: str) -> list[Point]:
@@ -126,16 +127,16 @@ def _measured(curves: Curves, name: str) -> list[Point]:
     return [Point(images, value, value, value) for images, value in told]
 
 
-def chart(name: str, title: str, series: dict[str, list[Point]], *, marked: bool = False) -> Chart:
-    """Curves over images. A band shows the lowest and the highest of what a point sums up, as far as it fits.
+def chart(name: str, title: str, series: dict[str, list[Point]], images: int, *, marked: bool = False) -> Chart:
+    """Curves over images, from 0 to `images`. A band shows the lowest and the highest of what a point sums up.
 
-    `marked`: each point is marked. The scale is logarithmic where values span much.
+    It ends where the drawing does, which the means fill. `marked`: each point is marked. The scale is logarithmic where values span much.
     """
     every = [point for points in series.values() for point in points]
     low, high = min(point.value for point in every), max(point.value for point in every)
     logarithmic = low > 0 and high > LOGARITHMIC * low
     bounds = _widened(*(math.log10(one) if logarithmic else one for one in (low, high)))
-    plot = _Plot(bounds, max(1.0, *(point.images for point in every)), logarithmic)
+    plot = _Plot(bounds, max(1, images), logarithmic)
     shapes: list[Shape] = plot.axes()
     coloured = list(zip(ROLES, series.items(), strict=False))
     if len(series) == 1 and not marked:
@@ -163,7 +164,7 @@ class _Plot:
     """Where a value stands in the drawing. bounds: of the values, their logarithms where `logarithmic`."""
 
     bounds: tuple[float, float]
-    images: float  # at the right end
+    images: int  # at the right end
     logarithmic: bool
 
     def at(self, images: float, value: float) -> tuple[float, float]:

@@ -88,7 +88,7 @@ def _settings(recipe: Recipe) -> dict[str, object]:
 def _data(run: Path) -> dict[str, object]:
     """What data.json says of the pictures."""
     facts: dict[str, object] = json.loads((run / runs.DATA).read_bytes())
-    return facts
+    return {name: value for name, value in facts.items() if value != ""}
 
 
 def _rows(run: Path, measured: list[dict[str, float]]) -> list[dict[str, Any]]:
