@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ WIDTH, HEIGHT = 440.0, 190.0  # pixels of a drawing
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 8.0, 24.0  # around the plot
 LOGARITHMIC = 50.0  # the largest over the smallest value from which on the scale is
 
-ROLES: tuple[Role, ...] = ("accent", "rejected", "kept")
+ROLES: tuple[Role, ...] = ("accent", "rejected", "kept", "error")
 TOGETHER = {
     "losses": ("Losses", ("generator_loss", "discriminator_loss")),
     "logits": ("What the discriminator says, on the mean", ("real_logit", "fake_logit")),
@@ -85,7 +86,7 @@ class _Binned:
 
 def gather(run: Path, steps: int, batch: int) -> Curves:
     """Read metrics.jsonl once; what is kept does not grow with it. steps: made so far."""
-    binned: dict[str, _Binned] = {}
+    binned: dict[str, _Binned] = defaultdict(_Binned)
     measured = []
     for line in metrics.stream(run):
         step = line["step"]
@@ -95,7 +96,7 @@ def gather(run: Path, steps: int, batch: int) -> Curves:
         at = min(BINS - 1, max(0, step - 1) * BINS // max(1, steps))
         for name, value in line.items():
             if name != "step" and math.isfinite(value):
-                binned.setdefault(name, _Binned()).add(at, step, value)
+                binned[name].add(at, step, value)
     return Curves({name: _points(one, batch) for name, one in binned.items()}, measured, steps * batch)
 
 
@@ -130,7 +131,8 @@ def _measured(curves: Curves, name: str) -> list[Point]:
 def chart(name: str, title: str, series: dict[str, list[Point]], images: int, *, marked: bool = False) -> Chart:
     """Curves over images, from 0 to `images`. A band shows the lowest and the highest of what a point sums up.
 
-    It ends where the drawing does, which the means fill. `marked`: each point is marked. The scale is logarithmic where values span much.
+    It ends where the drawing does, which the means fill. `marked`: each point is marked. The scale is logarithmic
+    where values span much.
     """
     every = [point for points in series.values() for point in points]
     low, high = min(point.value for point in every), max(point.value for point in every)
