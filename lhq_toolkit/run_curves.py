@@ -129,19 +129,23 @@ def _measured(curves: Curves, name: str) -> list[Point]:
 
 
 def chart(name: str, title: str, series: dict[str, list[Point]], images: int, *, marked: bool = False) -> Chart:
-    """Curves over images, from 0 to `images`. A band shows the lowest and the highest of what a point sums up.
+    """Curves over images, from 0 to `images`. One alone has a band from the lowest to the highest that a point sums up.
 
-    It ends where the drawing does, which the means fill. `marked`: each point is marked. The scale is logarithmic
-    where values span much.
+    The band's outermost twentieths may lie beyond the drawing. `marked`: each point is marked. The scale is
+    logarithmic where values span much.
     """
     every = [point for points in series.values() for point in points]
     low, high = min(point.value for point in every), max(point.value for point in every)
+    banded = len(series) == 1 and not marked
+    if banded:
+        low = min(low, sorted(point.low for point in every)[len(every) // 20])
+        high = max(high, sorted(point.high for point in every)[-1 - len(every) // 20])
     logarithmic = low > 0 and high > LOGARITHMIC * low
     bounds = _widened(*(math.log10(one) if logarithmic else one for one in (low, high)))
     plot = _Plot(bounds, max(1, images), logarithmic)
     shapes: list[Shape] = plot.axes()
     coloured = list(zip(ROLES, series.items(), strict=False))
-    if len(series) == 1 and not marked:
+    if banded:
         (points,) = series.values()
         upper = [plot.at(point.images, point.high) for point in points]
         lower = [plot.at(point.images, point.low) for point in points]
