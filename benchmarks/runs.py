@@ -134,7 +134,7 @@ class _Session:
             self.steps += 1
             if progress is not None:
                 progress(training.images_seen, steps * training.recipe.batch)
-            asked = self._interruption.asked  # what is asked later waits for the next step, so that this one is saved
+            asked = self._interruption.asked  # what is asked later waits for a save
             ticks, judges = (training.step in steps_of and not asked for steps_of in (self._ticks, self.judged))
             if ticks:
                 self._tick()
@@ -143,12 +143,13 @@ class _Session:
                 saved = time.perf_counter()
             if ticks or judges:
                 self._tell()
-            if asked:
-                raise KeyboardInterrupt
             faults.point("train.step")
 
     def _save(self) -> None:
-        """Save, then judge: measuring takes long and may fail. The time it takes is not counted as training."""
+        """Save, then judge: measuring takes long and may fail. The time it takes is not counted as training.
+
+        KeyboardInterrupt where that is asked for: nothing is lost, and what was not judged is when the run goes on.
+        """
         self._metrics.flush()
         self.devices = self._devices()
         tensors, facts = self.training.state()
@@ -163,6 +164,8 @@ class _Session:
             faults.point("train.judged")
         checkpoints.prune(self.run)
         self._since = time.perf_counter()
+        if self._interruption.asked:
+            raise KeyboardInterrupt
 
     def _tick(self) -> None:
         """Draw the pictures of this step, once its losses are known to be sound."""
