@@ -56,7 +56,8 @@ def frames(generator: Generator) -> Tensor:
     for first in range(0, side * side, AT_ONCE):
         count = min(AT_ONCE, side * side - first)
         parts.append(measure.pixels(generator.samples(SEED, first, count)).cpu())
-    rows = torch.cat(parts).unflatten(0, (side, side))  # [row, column, 3, resolution, resolution]
+    every = torch.cat(parts)
+    rows = every.view(side, side, *every.shape[1:])  # [row, column, 3, resolution, resolution]
     return rows.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
 
 
