@@ -44,7 +44,8 @@ def judge_of(*distances: float):
 def train(run: Path, *, images: int = 32, snapshots: int = 4, model: str = "stylegan2", **more):
     """8 steps, judged at 0, 2, 4, 6 and 8."""
     more.setdefault("judge", judge_of(1.0))
-    return runs.train(tiny.recipe(model, images=images), PICTURES, run, CPU, snapshots=snapshots, **more)
+    recipe = tiny.recipe(model, images=images, patches=4, input_resolution=4)
+    return runs.train(recipe, PICTURES, run, CPU, snapshots=snapshots, **more)
 
 
 def tensors_of(run: Path) -> bytes:

@@ -26,9 +26,11 @@ NAME = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 def run(tmp_path_factory):
     """An ALIS of 8 steps with five ticks, judged three times, on a dataset with a hostile name."""
     folder = tmp_path_factory.mktemp("report") / "run"
-    recipe = dataclasses.replace(tiny.recipe("alis", images=32), dataset=NAME)
+    recipe = dataclasses.replace(tiny.recipe("alis", images=32, patches=4, input_resolution=4), dataset=NAME)
     pictures = Pictures(tiny.images(), NAME, "curated", "ab" * 32, "cd" * 32)
     told = iter((90.0, 30.5, 60.0))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "TICK_IMAGES", 8)
         runs.train(
@@ -40,6 +42,7 @@ def run(tmp_path_factory):
             snapshots=2,
             report=lambda standing: run_report.write(folder, standing, "9.9"),
         )
+    torch.set_num_threads(threads)
     return folder
 
 
