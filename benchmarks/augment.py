@@ -138,7 +138,9 @@ def _rearranged(images: Tensor, changes: Changes, rows: Tensor) -> Tensor:
     size = images.shape[2]
     along = torch.arange(size, device=images.device)
     right, down = changes.shift[rows].T[:, :, None, None]
-    x, y = torch.broadcast_tensors(_reflected(along - right, size), _reflected(along[:, None] - down, size))
+    x, y = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        _reflected(along - right, size), _reflected(along[:, None] - down, size)
+    )
     turns = changes.turns[rows, None, None]
     last = size - 1
     x, y = (  # where a turned picture shows what the picture has at ...
@@ -255,10 +257,12 @@ class Adaptive:
         """At strength 0."""
         return cls(torch.zeros((), device=device), torch.zeros((), device=device))
 
-    def after(self, logits: Tensor, target: float = TARGET, kimg: float = KIMG, every: int = EVERY) -> Adaptive:
-        """After a batch with these logits [batch, 1] of real pictures."""
-        signs, batches = self.signs + logits.detach().sign().mean(), self.batches + 1
+    def after(
+        self, mean_sign: Tensor, images: int, target: float = TARGET, kimg: float = KIMG, every: int = EVERY
+    ) -> Adaptive:
+        """After a batch of so many real pictures, whose logits have this mean sign."""
+        signs, batches = self.signs + mean_sign, self.batches + 1
         if batches < every:
             return Adaptive(self.strength, signs, batches)
-        strength = next_strength(self.strength, signs / batches, target, batches * len(logits), kimg)
+        strength = next_strength(self.strength, signs / batches, target, batches * images, kimg)
         return Adaptive(strength, torch.zeros_like(signs))

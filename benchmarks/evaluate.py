@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import claims, measure, networks, runs
+from benchmarks import checkpoints, claims, measure, networks, runs
 from benchmarks import speed as speeds
 from benchmarks.leaderboard import Row
 from benchmarks.measure import Advance, Independent, Infinity, silent
@@ -59,12 +59,13 @@ def evaluate(
     device: torch.device,
     toolkit: str,
     advance: Advance = silent,
+    checkpoint: str = checkpoints.LAST,
 ) -> Evaluation:
-    """Measure the last checkpoint of a run against the pictures it was trained on; `advance` is told of frames.
+    """Measure a checkpoint of a run against the pictures it was trained on; `advance` is told of frames.
 
-    Raises SetupError where the pictures are others than those, or there is no checkpoint.
+    Raises SetupError where the pictures are others than those, or there is no such checkpoint.
     """
-    snapshot = runs.open_last(run, device)
+    snapshot = runs.open_checkpoint(run, device, checkpoint)
     runs.refuse_other_pictures(reference.pictures, run)
     generator, real, extractor = snapshot.generator, reference.real, reference.extractor
     alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
@@ -88,7 +89,8 @@ def evaluate(
         toolkit=toolkit,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Evaluation(row, _details(reference.name, alone, endless, shown, fast))
+    step = snapshot.images // snapshot.recipe.batch
+    return Evaluation(row, {"step": step, **_details(reference.name, alone, endless, shown, fast)})
 
 
 def frames_to_measure(model: str, measurement: Measurement) -> int:

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
-from torch import Tensor
 
-from benchmarks import measure
+from benchmarks import measure, samples
 from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from manifests import atomic
@@ -35,7 +33,7 @@ def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: flo
         some = paths[first : first + measure.BATCH]
         images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
         for path, image in zip(some, measure.pixels(images), strict=True):
-            _write(path, image)
+            samples.write(path, image)
     return paths
 
 
@@ -57,10 +55,4 @@ def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int
             seed, start * columns, count * columns, truncation=truncation, batch=measure.BATCH * columns
         )
     atomic.make_folder(out.parent)
-    _write(out, measure.pixels(strip))
-
-
-def _write(path: Path, image: Tensor) -> None:
-    """image: uint8 [3, height, width]."""
-    with atomic.replacing(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(temporary, "PNG")
+    samples.write(out, measure.pixels(strip))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,17 +16,31 @@ import torch
 from torch import Tensor
 
 from manifests import atomic
-from manifests.errors import SetupError
 
 FILE = "metrics.jsonl"  # in a run
 FLUSH_STEPS = 50  # after so many the losses are fetched from the device and written
+DISTANCES = ("fid", "fd")  # by which checkpoints are compared, each with its own kind only
+
+Lines = list[dict[str, Any]]
 
 
-def read(run: Path) -> list[dict[str, Any]]:
+class NotFiniteError(Exception):
+    """A number of the training is none any more. `step`: the first at which that shows, `what`: where it does."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"step {step}: {what}")
+        self.step, self.what = step, what
+
+
+def stream(run: Path) -> Iterator[dict[str, Any]]:
+    """Every whole line, in order, one at a time."""
+    for line in _whole(run):
+        yield json.loads(line)
+
+
+def read(run: Path) -> Lines:
     """Every whole line, in order."""
-    path = run / FILE
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return list(stream(run))
 
 
 @contextmanager
@@ -57,20 +72,49 @@ def _last_step(path: Path) -> int | None:
         return None
 
 
-def measured(run: Path) -> list[dict[str, Any]]:
+def measured(run: Path) -> Lines:
     """The lines of what was measured: step, images, and the distances."""
-    return [line for line in read(run) if "images" in line]
+    lines = (json.loads(line) for line in _whole(run) if b'"images"' in line)  # few, of very many
+    return [line for line in lines if "images" in line]
+
+
+def best(run: Path) -> dict[str, list[int]]:
+    """Steps that were judged, the nearest to the pictures first, for each kind of distance; the latest kind last.
+
+    Of equally near ones the later comes first. One whose distance is no number is left out.
+    """
+    found: dict[str, list[tuple[float, int]]] = {}
+    for line in measured(run):
+        for name in DISTANCES:
+            if math.isfinite(line.get(name, math.nan)):
+                found[name] = [*found.pop(name, []), (line[name], -line["step"])]
+    return {name: [-step for _, step in sorted(judged)] for name, judged in found.items()}
+
+
+def _whole(run: Path) -> Iterator[bytes]:
+    path = run / FILE
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
 
 
 class Writer:
-    """Writes lines from a step on; those of later steps, which a killed run had written, are dropped first."""
+    """Writes lines from a step on; those of later steps, which a killed run had written, are dropped first.
 
-    def __init__(self, run: Path, step: int) -> None:
-        self._path = run / FILE
+    `also` is told the same lines, before they are written: what it does may come twice after a kill, but never not.
+    """
+
+    def __init__(self, run: Path, step: int, also: Callable[[Lines], None] | None = None) -> None:
+        self._path, self._also = run / FILE, also
         self._waiting: list[tuple[int, Mapping[str, Tensor]]] = []
-        kept = [line for line in read(run) if line["step"] <= step]
-        atomic.write_bytes(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self._noted = {line["step"] for line in kept if "images" in line}
+        kept = 0
+        for line in _whole(run):
+            if json.loads(line)["step"] > step:
+                break  # lines stand in the order of their steps
+            kept += len(line)
+        self._path.touch()
+        self._cut(kept)
+        self._noted = {line["step"] for line in measured(run)}
 
     def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
         """The losses of a step: scalars, fetched from the device in groups."""
@@ -87,7 +131,7 @@ class Writer:
         self._write([{"step": step, "images": images, **found}])
 
     def flush(self) -> None:
-        """Write the losses that wait, durably. Raises SetupError when one is no number."""
+        """Write the losses that wait, durably. Raises NotFiniteError when one is no number, nothing from there on."""
         if not self._waiting:
             return
         values = iter(torch.stack([loss.float() for _, told in self._waiting for loss in told.values()]).tolist())
@@ -97,11 +141,22 @@ class Writer:
         self._write(sound)
         if len(sound) < len(lines):
             broken = lines[len(sound)]
-            raise SetupError(
-                f"the training fell apart at step {broken['step']} ({broken}): try another seed or a larger r1_weight"
-            )
+            name = next(name for name, value in broken.items() if not math.isfinite(value))
+            raise NotFiniteError(broken["step"], f"{name} is {broken[name]}")
 
-    def _write(self, lines: list[dict[str, Any]]) -> None:
-        with self._path.open("a") as stream:
-            stream.writelines(json.dumps(line) + "\n" for line in lines)
-        atomic.fsync(self._path)
+    def _write(self, lines: Lines) -> None:
+        if self._also is not None:
+            self._also(lines)
+        before = self._path.stat().st_size
+        try:
+            with self._path.open("a") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+            atomic.fsync(self._path)
+        except OSError:  # a full disk: half a line is worth nothing
+            self._cut(before)
+            raise
+
+    def _cut(self, size: int) -> None:
+        if self._path.stat().st_size > size:
+            os.truncate(self._path, size)
+            atomic.fsync(self._path)

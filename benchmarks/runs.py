@@ -1,27 +1,28 @@
 """A run is a folder: recipe.json, data.json, metrics.jsonl, checkpoints; killed anywhere, it goes on exactly.
 
 A line of metrics.jsonl belongs to a step; what was written after the last checkpoint is dropped when the run goes on,
-and written again with the same numbers.
+and written again with the same numbers. So are the sample pictures and what TensorBoard is told.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import signal
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import checkpoints, metrics, networks, recipes
+from benchmarks import checkpoints, events, metrics, networks, recipes, samples
+from benchmarks.execution import Execution
+from benchmarks.interruption import Interruption
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from benchmarks.recipes import Recipe
-from benchmarks.training import Execution, Training
+from benchmarks.training import Training
 from manifests import atomic, faults
 from manifests.errors import SetupError
 from manifests.locks import locked
@@ -36,6 +37,18 @@ Progress = Callable[[int, int], None]  # images shown, images in all
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How far a run is while it trains."""
+
+    step: int
+    images: int
+    devices: Mapping[str, float]  # seconds of training on each
+
+
+Report = Callable[[Standing], None]
+
+
+@dataclass(frozen=True)
 class Trained:
     """What a call of `train` found and did."""
 
@@ -44,7 +57,7 @@ class Trained:
     seconds: float  # of training in all, wherever it ran
 
 
-def train(
+def train(  # noqa: PLR0913 (what happens in the life of a run)
     recipe: Recipe,
     pictures: Pictures,
     run: Path,
@@ -54,14 +67,16 @@ def train(
     snapshots: int = 0,
     progress: Progress | None = None,
     execution: Execution | None = None,
+    report: Report | None = None,
 ) -> Trained:
     """Train in `run` until the recipe's end, from the last checkpoint if there is one.
 
     In a team every process calls this; the one that leads writes, the others only compute.
 
     `judge` measures the averaged generator at the start and at `snapshots` evenly spaced checkpoints; what it says is
-    written among the metrics. Ctrl-C saves a checkpoint, then raises KeyboardInterrupt. Raises SetupError where the
-    folder holds something else, and when a loss is no number.
+    written among the metrics. `report` is told how far the run is at the start, at each tick and after judging. Ctrl-C
+    saves a checkpoint, then raises KeyboardInterrupt; while the judge is busy it is saved already. Raises SetupError
+    where the folder holds something else, and when a loss or a weight is no number any more.
     """
     execution = execution or Execution()
     networks.check(recipe)
@@ -75,6 +90,7 @@ def train(
         if judge is not None and snapshots:
             session.judge = judge
             session.judged = {recipe.steps * part // snapshots for part in range(snapshots + 1)}
+        session.report = report
         session.train(progress)
         return Trained(session.training.images_seen, session.steps, sum(session.devices.values()))
 
@@ -109,6 +125,7 @@ class _Session:
         self.steps = 0  # of this session
         self.judge: Judge | None = None
         self.judged: set[int] = set()  # steps at which the judge is asked
+        self.report: Report | None = None
         self.devices: dict[str, float] = {}  # seconds on each
         checkpoints.sweep(run)
         if (last := checkpoints.last(run)) is not None:
@@ -118,41 +135,99 @@ class _Session:
             self._here += f" ({torch.get_num_threads()} threads)"
         if training.team.size > 1:
             self._here = f"{training.team.size} x {self._here}"
+        self._ticks = samples.ticks(training.recipe)
+        samples.drop_after(run, training.step)
+        self._events = events.Events(run, training.step)
+        self._metrics = metrics.Writer(run, training.step, self._events.lines)
+        self._interruption = Interruption(run / STOP if training.team.size > 1 else None)
+        checkpoints.prune(run)
         self._since = time.perf_counter()
-        self._metrics = metrics.Writer(run, training.step)
 
     def train(self, progress: Progress | None) -> None:
+        with self._interruption, contextlib.closing(self._events):
+            try:
+                self._learn(progress)
+            except metrics.NotFiniteError as error:
+                raise self._fell_apart(error) from error
+
+    def _learn(self, progress: Progress | None) -> None:
         training, steps = self.training, self.training.recipe.steps
+        if training.step in self._ticks - samples.grids(self.run).keys():
+            self._tick()
         if training.step == 0 or training.step in self.judged:
             self._save()
+        self._tell()
         saved = time.perf_counter()
-        with _Interruption(self.run / STOP if training.team.size > 1 else None) as interruption:
-            while training.step < steps:
-                self._metrics.add(training.step + 1, training.advance())
-                self.steps += 1
-                if progress is not None:
-                    progress(training.images_seen, steps * training.recipe.batch)
-                stopping = interruption.asked
-                due = training.step in self.judged or training.step == steps or stopping
-                if due or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
-                    self._save(judging=not stopping)
-                    saved = time.perf_counter()
-                if stopping:
-                    raise KeyboardInterrupt
-                faults.point("train.step")
+        while training.step < steps:
+            self._metrics.add(training.step + 1, training.advance())
+            self.steps += 1
+            if progress is not None:
+                progress(training.images_seen, steps * training.recipe.batch)
+            asked = self._interruption.asked  # what is asked later waits for a save
+            ticks, judges = (training.step in steps_of and not asked for steps_of in (self._ticks, self.judged))
+            if ticks:
+                self._tick()
+            if judges or asked or training.step == steps or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+                self._save()
+                saved = time.perf_counter()
+            if ticks or judges:
+                self._tell()
+            faults.point("train.step")
 
-    def _save(self, *, judging: bool = True) -> None:
-        """Save, then judge: measuring takes long and may fail. The time it takes is not counted as training."""
+    def _save(self) -> None:
+        """Save, then judge: measuring takes long and may fail. The time it takes is not counted as training.
+
+        KeyboardInterrupt where that is asked for: nothing is lost, and what was not judged is when the run goes on.
+        """
         self._metrics.flush()
-        now = time.perf_counter()
-        self.devices[self._here] = self.devices.get(self._here, 0.0) + now - self._since
+        self.devices = self._devices()
         tensors, facts = self.training.state()
         facts |= {"images": self.training.images_seen, "devices": self.devices}
-        checkpoints.save(self.run, self.training.step, tensors, facts)
         step = self.training.step
-        if judging and self.judge is not None and step in self.judged and not self._metrics.has_noted(step):
-            self._metrics.note(step, self.training.images_seen, self.judge(self.training.average))
+        checkpoints.save(self.run, step, tensors, facts)
+        wanted = self.judge is not None and step in self.judged and not self._metrics.has_noted(step)
+        if self.judge is not None and wanted and not self._interruption.asked:
+            with self._interruption.at_once():
+                found = self.judge(self.training.average)
+            self._metrics.note(step, self.training.images_seen, found)
+            faults.point("train.judged")
+        checkpoints.prune(self.run)
         self._since = time.perf_counter()
+        if self._interruption.asked:
+            raise KeyboardInterrupt
+
+    def _tick(self) -> None:
+        """Draw the pictures of this step, once its losses are known to be sound."""
+        self._metrics.flush()
+        with self._aside():
+            step = self.training.step
+            self._events.pictures(step, samples.draw(self.training.average, self.run, step))
+
+    def _tell(self) -> None:
+        if self.report is not None:
+            self._metrics.flush()
+            with self._aside():
+                self.report(Standing(self.training.step, self.training.images_seen, self._devices()))
+
+    def _devices(self) -> dict[str, float]:
+        """Seconds on each device until now."""
+        now = time.perf_counter()
+        return {**self.devices, self._here: self.devices.get(self._here, 0.0) + now - self._since}
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """What is done in it is not counted as training."""
+        began = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - began
+
+    def _fell_apart(self, error: metrics.NotFiniteError) -> SetupError:
+        last = checkpoints.last(self.run)
+        kept = f"{last} is kept, and the same command goes on from it" if last else "there is no checkpoint before it"
+        return SetupError(
+            f"the training fell apart at step {error.step} ({error.what}); {kept}; if it falls apart there again, "
+            "begin a new run with another seed, a lower learning_rate or a larger r1_weight"
+        )
 
 
 def refuse_foreign(run: Path) -> None:
@@ -204,7 +279,7 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A trained generator as a run's last checkpoint holds it."""
+    """A trained generator as a checkpoint of a run holds it."""
 
     recipe: Recipe
     generator: Generator  # the running average, in evaluation mode
@@ -214,50 +289,24 @@ class Snapshot:
 
 def open_last(run: Path, device: torch.device) -> Snapshot:
     """The last checkpoint's averaged generator. Raises SetupError where there is none."""
+    return open_checkpoint(run, device, checkpoints.LAST)
+
+
+def open_checkpoint(run: Path, device: torch.device, which: str) -> Snapshot:
+    """The averaged generator of the checkpoint that `last`, `best` or a step names. SetupError where there is none."""
     recipe = recipes.load(run)
-    last = checkpoints.last(run)
-    if last is None:
-        raise SetupError(f"{run} holds no checkpoint yet; train it with: lhq train {recipe.model} DATA -o {run}")
-    tensors, facts = checkpoints.read(last, "average.")
+    chosen = checkpoints.chosen(run, which)
+    tensors, facts = checkpoints.read(chosen, "average.")
     generator, _ = networks.build(recipe)
     try:
         generator.load_state_dict(tensors)
         devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
         images = int(facts["step"]) * recipe.batch
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise checkpoints.misfit(last, error) from error
+        raise checkpoints.misfit(chosen, error) from error
     return Snapshot(recipe, generator.to(device).eval().requires_grad_(False), images, devices)
 
 
 def device_name(device: torch.device) -> str:
     """`cpu`, or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-class _Interruption:
-    """Lets the step that is being made end, so that it can be saved; a second Ctrl-C (or SIGTERM) ends at once.
-
-    Where signals do not reach this process, a file asks.
-    """
-
-    def __init__(self, stop: Path | None) -> None:
-        self._asked, self._stop = False, stop
-        self._before: dict[int, Any] = {}
-
-    @property
-    def asked(self) -> bool:
-        return self._asked or (self._stop is not None and self._stop.exists())
-
-    def __enter__(self) -> _Interruption:
-        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-
-    def _ask(self, *_: object) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True

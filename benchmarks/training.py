@@ -16,35 +16,22 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks import losses, networks
+from benchmarks import augment, losses, networks
+from benchmarks.execution import Enlarged, Execution, Losses, Told, cut, laid_out_as
 from benchmarks.networks import Chance, Draw, Generator
 from benchmarks.recipes import Recipe
-from benchmarks.team import ALONE, Team
-from manifests.errors import MisuseError
 from models import counter_random
 from models.counter_random import Kind
 
 PHASES = 3  # of a step in which fakes are made; each phase has its own random numbers
 DISCRIMINATOR, GENERATOR, PATH = range(PHASES)
+REAL = PATH - DISCRIMINATOR  # from a discriminator's fake to its real picture: path lengths augment nothing
 FLOAT16_INNER = 2.0**10  # by which the gradients within regularisers are enlarged
-FLOAT16_PATIENCE = 2000  # steps without overflow after which gradients are enlarged twice as much
-
-Losses = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a training is computed: what it learns differs by rounding only."""
-
-    team: Team = ALONE
-    at_once: int | None = None  # pictures in a process; None: its whole share of the batch
-    compile: bool = False
 
 
 class Order:
@@ -76,7 +63,7 @@ class Training:
         """
         execution = execution or Execution()
         self.recipe, self.pictures, self.device, self.team = recipe, images, device, execution.team
-        self._parts, self._mine = _parts(recipe, execution)
+        self._parts, self._mine = cut(recipe, execution)
         generator, discriminator = networks.build(recipe)
         self.generator: Generator = generator.to(device).train()
         self.discriminator = discriminator.to(device).train()
@@ -87,10 +74,11 @@ class Training:
         }
         self.path_mean = torch.zeros((), device=device, dtype=self._dtype)
         self.step = 0
+        self.adaptive = augment.Adaptive.start(device)
         self._order = Order(recipe.seed, len(images))
         low = recipe.precision == "float16"
         self._inner = FLOAT16_INNER if low else 1.0
-        self._enlarged = {name: _Enlarged() for name in self.optimisers} if low else {}
+        self._enlarged = {name: Enlarged() for name in self.optimisers} if low else {}
         made: Callable[[Any], Any] = torch.compile if execution.compile else lambda function: function
         self._fooled, self._told_apart = made(self._fooling), made(self._telling_apart)
         self._paths, self._slopes, self._fakes = made(self._path_lengths), made(self._r1), made(self._drawn)
@@ -118,11 +106,12 @@ class Training:
         return dict(zip(told, self.team.mean(list(told.values())), strict=True))
 
     def _generator_learns(self) -> Losses:
-        told, centres = _Told(), _Told()
+        told, centres = Told(), Told()
 
         def parts() -> Iterator[Tensor]:
             for part in self._mine:
-                loss, centre = self._fooled(self._chance(GENERATOR, part))
+                draw = self._draw(GENERATOR, self.recipe.batch, part)
+                loss, centre = self._fooled(self._chance(draw), draw.index)
                 told.add(generator_loss=loss)
                 centres.add(w=centre)
                 yield loss
@@ -132,10 +121,10 @@ class Training:
         self.generator.mapping.w_avg.lerp_(centre, 1 - self.recipe.centre_decay)
         return told.means()
 
-    def _fooling(self, chance: Chance) -> tuple[Tensor, Tensor]:
+    def _fooling(self, chance: Chance, index: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's loss, and the mean of its styles."""
         ws = networks.styles(self.generator, chance)
-        loss = losses.generator_loss(self.discriminator(networks.images(self.generator, ws, chance)))
+        loss = losses.generator_loss(self._judged(networks.images(self.generator, ws, chance), index))
         return loss, ws[..., 0, :].flatten(0, -2).mean(0)  # the first layer always has the first style
 
     def _paths_even_out(self) -> Losses:
@@ -145,7 +134,7 @@ class Training:
         lengths = torch.stack([one.detach().mean() for one in known]).mean()
         (length,) = self.team.mean([lengths])
         mean = self.path_mean.lerp(length, recipe.path_decay)
-        told = _Told()
+        told = Told()
 
         def parts() -> Iterator[Tensor]:
             for at, part in enumerate(self._mine):
@@ -165,7 +154,7 @@ class Training:
         size = self.recipe.resolution
         numbers = counter_random.normal(self.recipe.seed, Kind.TRAINING_PATH, 0, draw.index, 3 * size * size)
         directions = numbers.view(-1, 3, size, size).to(self._dtype)
-        lengths: Tensor = self._paths(networks.chance(self.generator, draw, self.recipe.mixing), directions)
+        lengths: Tensor = self._paths(self._chance(draw), directions)
         return lengths
 
     def _path_lengths(self, chance: Chance, directions: Tensor) -> Tensor:
@@ -174,41 +163,57 @@ class Training:
         return losses.path_lengths(draw, ws, directions, self._inner)
 
     def _discriminator_learns(self) -> Losses:
-        told = _Told()
+        told = Told()
 
         def parts() -> Iterator[Tensor]:
             for part in self._mine:
+                draw = self._draw(DISCRIMINATOR, self.recipe.batch, part)
                 with torch.no_grad():
-                    fake = self._fakes(self._chance(DISCRIMINATOR, part))
-                loss, for_real, for_fake = self._told_apart(self._real(part), fake)
-                told.add(discriminator_loss=loss, real_logit=for_real, fake_logit=for_fake)
+                    fake = self._fakes(self._chance(draw))
+                loss, for_real, for_fake, sign = self._told_apart(self._real(part), fake, draw.index)
+                told.add(discriminator_loss=loss, real_logit=for_real, fake_logit=for_fake, real_sign=sign)
                 yield loss
 
         self._descend("discriminator", parts())
-        return told.means()
+        found = told.means()
+        sign = found.pop("real_sign")
+        if target := self.recipe.augment_target:
+            (sign,) = self.team.mean([sign])
+            self.adaptive = self.adaptive.after(sign, self.recipe.batch, target, self.recipe.augment_kimg)
+            found["augmentation"] = self.adaptive.strength.to(self._dtype)
+        return found
 
     def _drawn(self, chance: Chance) -> Tensor:
         return networks.images(self.generator, networks.styles(self.generator, chance), chance)
 
-    def _telling_apart(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The discriminator's loss, and its mean logits."""
-        for_real, for_fake = self.discriminator(real), self.discriminator(fake)
-        return losses.discriminator_loss(for_real, for_fake), for_real.mean(), for_fake.mean()
+    def _telling_apart(self, real: Tensor, fake: Tensor, index: Tensor) -> tuple[Tensor, ...]:
+        """The discriminator's loss, its mean logits, and the mean sign of those of real pictures."""
+        for_real, for_fake = self._judged(real, index + REAL), self._judged(fake, index)
+        loss = losses.discriminator_loss(for_real, for_fake)
+        return loss, for_real.mean(), for_fake.mean(), for_real.sign().mean()
+
+    def _judged(self, images: Tensor, index: Tensor) -> Tensor:
+        """Logits of images, which are augmented first where the recipe says so; `index` keys how."""
+        if self.recipe.augment_target:
+            images = augment.augment(images, self.adaptive.strength, self.recipe.seed, index)
+        logits: Tensor = self.discriminator(images)
+        return logits
 
     def _gradients_flatten(self) -> Losses:
-        told, recipe = _Told(), self.recipe
+        told, recipe = Told(), self.recipe
 
         def parts() -> Iterator[Tensor]:
             for part in self._mine:
-                penalty = self._slopes(self._real(part))
+                draw = self._draw(DISCRIMINATOR, recipe.batch, part)
+                penalty = self._slopes(self._real(part), draw.index + REAL)
                 told.add(r1=penalty)
                 yield penalty * (recipe.r1_weight / 2 * recipe.r1_every)
 
         self._descend("discriminator", parts())
         return told.means()
 
-    def _r1(self, real: Tensor) -> Tensor:
-        return losses.r1(self.discriminator, real, self._inner)
+    def _r1(self, real: Tensor, index: Tensor) -> Tensor:
+        return losses.r1(functools.partial(self._judged, index=index), real, self._inner)
 
     def _descend(self, name: str, parts: Iterable[Tensor]) -> None:
         """One optimiser step of one network, on the mean of the parts' losses; the other's weights get no gradient."""
@@ -226,7 +231,7 @@ class Training:
         if enlarged and not enlarged.fits(mean):
             return
         for parameter, gradient in zip(parameters, mean, strict=True):
-            parameter.grad = _laid_out_as(parameter, gradient / scale if enlarged else gradient)
+            parameter.grad = laid_out_as(parameter, gradient / scale if enlarged else gradient)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
@@ -234,8 +239,8 @@ class Training:
         number = self.images_seen + torch.arange(part, count, self._parts, device=self.device)
         return Draw(self.recipe.seed, PHASES * number + phase)
 
-    def _chance(self, phase: int, part: int) -> Chance:
-        return networks.chance(self.generator, self._draw(phase, self.recipe.batch, part), self.recipe.mixing)
+    def _chance(self, draw: Draw) -> Chance:
+        return networks.chance(self.generator, draw, self.recipe.mixing)
 
     def _real(self, part: int) -> Tensor:
         """A part of the next batch of real pictures, [-1, 1], every second one (by chance) mirrored."""
@@ -255,12 +260,18 @@ class Training:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a later process needs to go on: tensors, and what JSON holds."""
         tensors = {"path_mean": self.path_mean}
+        if self.recipe.augment_target:
+            tensors |= {"augment.strength": self.adaptive.strength, "augment.signs": self.adaptive.signs}
         for name, network in self._networks().items():
             tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
         for name, optimiser in self.optimisers.items():
             for at, moments in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{name}.{at}.{key}": value for key, value in moments.items()}
-        facts = {"step": self.step, "enlarged": {name: vars(one) for name, one in self._enlarged.items()}}
+        facts = {
+            "step": self.step,
+            "augment_batches": self.adaptive.batches,
+            "enlarged": {name: vars(one) for name, one in self._enlarged.items()},
+        }
         return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -272,10 +283,14 @@ class Training:
             for key, tensor in _below(tensors, f"optimiser.{name}").items():
                 at, _, what = key.partition(".")
                 parameter = optimiser.param_groups[0]["params"][int(at)]
-                moments.setdefault(int(at), {})[what] = _laid_out_as(parameter, tensor) if tensor.ndim else tensor
+                moments.setdefault(int(at), {})[what] = laid_out_as(parameter, tensor) if tensor.ndim else tensor
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         self.path_mean = tensors["path_mean"].to(self.device)
         self.step = int(facts["step"])
+        if self.recipe.augment_target:
+            known = _below(tensors, "augment")
+            strength, signs = known["strength"].to(self.device), known["signs"].to(self.device)
+            self.adaptive = augment.Adaptive(strength, signs, int(facts["augment_batches"]))
         for name, one in self._enlarged.items():
             vars(one).update(facts["enlarged"][name])
 
@@ -283,66 +298,8 @@ class Training:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
 
 
-def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor with the strides of the parameter: the fused optimiser walks both in the order of their memory."""
-    if tensor.stride() == parameter.stride():
-        return tensor
-    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(tensor)
-
-
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
-
-
-def _parts(recipe: Recipe, execution: Execution) -> tuple[int, list[int]]:
-    """Into how many parts a batch is cut, and which are this process's. MisuseError where that does not go."""
-    team, batch = execution.team, recipe.batch
-    share = batch // team.size
-    at_once = min(execution.at_once or share, share)
-    parts = batch // at_once if at_once else 0
-    if at_once < 1 or at_once * parts != batch or parts % team.size or at_once % recipe.deviation_group:
-        raise MisuseError(
-            f"a batch of {batch} cannot be shared by {team.size} processes with {at_once} pictures at once: each takes "
-            f"the same whole groups of {recipe.deviation_group} (deviation_group)"
-        )
-    if recipe.path_weight and batch // recipe.path_shrink % parts:
-        raise MisuseError(
-            f"the {batch // recipe.path_shrink} pictures whose path lengths are measured (batch / path_shrink) cannot "
-            f"be cut into {parts} parts: use fewer processes, or more pictures at once"
-        )
-    return parts, list(range(team.rank, parts, team.size))
-
-
-class _Told:
-    """Means of scalars over the parts of a batch."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, list[Tensor]] = {}
-
-    def add(self, **values: Tensor) -> None:
-        for name, value in values.items():
-            self._found.setdefault(name, []).append(value.detach())
-
-    def means(self) -> Losses:
-        return {name: torch.stack(values).mean(0) for name, values in self._found.items()}
-
-
-@dataclass
-class _Enlarged:
-    """Gradients in float16 are computed `scale` times as large; one that overflows is left out."""
-
-    scale: float = 2.0**16
-    sound: int = 0  # steps since the last change
-
-    def fits(self, gradients: list[Tensor]) -> bool:
-        """Whether all are finite; adapts the scale."""
-        fits = bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())
-        self.sound = self.sound + 1 if fits else 0
-        if not fits:
-            self.scale = max(1.0, self.scale / 2)
-        elif self.sound >= FLOAT16_PATIENCE:
-            self.scale, self.sound = self.scale * 2, 0
-        return fits
 
 
 def _adam(network: nn.Module, recipe: Recipe, every: int) -> torch.optim.Adam:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from benchmarks import checkpoints, metrics, recipes, runs
 from benchmarks import evaluate as evaluation
-from benchmarks import launch, metrics, recipes, runs
 from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
 from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.reference import Reference
-from benchmarks.runs import Trained
-from benchmarks.team import Team
-from benchmarks.training import Execution
-from lhq_toolkit.commands.machine import DeviceName, prepare
+from lhq_toolkit import training
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 from models import extractors
 from models.features import Extractor
 from models.weights import WeightsError
-from pipelines.engine import version
 from pipelines.engine.progress import Progress
-from pipelines.engine.ray_session import RaySession
 
 ROW = "row.json"  # in a run: what its last measuring found
 DETAILS = "evaluation.json"  # and all that stands behind it
@@ -64,92 +59,18 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     return read(out)
 
 
-def train(
-    recipe: Recipe, reference: Reference, run: Path, device: torch.device, execution: Execution | None = None
-) -> Trained:
-    """Train a run to its end in this process, with its distances at the snapshots of its budget."""
-    with Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress:
-        return _train(recipe, reference, run, device, execution or Execution(), progress.reach)
-
-
-def _train(
-    recipe: Recipe,
-    reference: Reference,
-    run: Path,
-    device: torch.device,
-    execution: Execution,
-    progress: runs.Progress | None,
-) -> Trained:
-    measurement = MEASUREMENTS[recipe.budget]
-    return runs.train(
-        recipe,
-        reference.pictures,
-        run,
-        device,
-        judge=evaluation.judge(reference, measurement),
-        snapshots=measurement.snapshots,
-        progress=progress,
-        execution=execution,
-    )
-
-
-@dataclass(frozen=True)
-class Together:
-    """A training by several processes: what each of them is told, on whatever machine it runs."""
-
-    recipe: Recipe
-    data: Path
-    run: Path
-    cache: Path
-    device: DeviceName
-    threads: int
-    checkout: str
-    at_once: int | None
-    compile: bool
-
-    def __call__(self, team: Team) -> Trained:
-        """One of the processes."""
-        if version.checkout() != self.checkout:
-            raise SetupError(
-                "a Ray node runs another checkout of LHQ Toolkit than this one; bring every node to the same commit "
-                "and try again"
-            )
-        device = prepare(self.device, self.threads)
-        if device.type == "cuda":
-            device = torch.device("cuda", torch.cuda.current_device())  # Ray has chosen it
-        known = reference(read(self.data), self.cache, device)
-        return _train(self.recipe, known, self.run, device, Execution(team, self.at_once, self.compile), None)
-
-
-def train_together(work: Together, workers: int, address: str | None) -> Trained:
-    """Train a run to its end on so many workers of Ray, with a graphics card each where there are as many."""
-    runs.refuse_foreign(work.run)
-    atomic.make_folder(work.run)
-    recipe = work.recipe
-    with (
-        RaySession(address) as session,
-        Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress,
-        metrics.watched(work.run, lambda step: progress.reach(step * recipe.batch, recipe.steps * recipe.batch)),
-    ):
-        session.start()
-        enough = work.device is DeviceName.AUTO and session.gpus() >= workers
-        work = replace(work, device=DeviceName.CUDA if enough else work.device)
-        on_gpus = work.device is DeviceName.CUDA
-        there = session.gpus() if on_gpus else session.cores()
-        if workers > there:
-            kind = "graphics cards" if on_gpus else "processors"
-            raise MisuseError(f"--workers {workers}: Ray has {there:g} {kind}; give as many workers at most")
-        share = 1.0 if on_gpus else session.cores() / workers
-        return launch.together(work, workers, work.run, cores=max(0.5, 0.9 * share), on_gpus=on_gpus)
-
-
 def evaluate(
-    run: Path, reference: Reference, measurement: Measurement, device: torch.device, toolkit: str
+    run: Path,
+    reference: Reference,
+    measurement: Measurement,
+    device: torch.device,
+    toolkit: str,
+    checkpoint: str = checkpoints.LAST,
 ) -> Evaluation:
     """Measure a run and keep what was found beside it."""
     model = recipes.load(run).model
     with Progress(f"evaluate {model}", evaluation.frames_to_measure(model, measurement), "frames") as progress:
-        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance)
+        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance, checkpoint)
     atomic.write_bytes(run / DETAILS, (json.dumps(found.details, indent=2) + "\n").encode())
     atomic.write_bytes(run / ROW, (json.dumps(vars(found.row), indent=2) + "\n").encode())
     return found
@@ -158,7 +79,7 @@ def evaluate(
 def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device, toolkit: str) -> Row:
     """The row of a recipe: trained and measured where that is not done yet."""
     run = place / run_name(recipe, reference.pictures.pictures_hash)
-    train(recipe, reference, run, device)
+    training.train(recipe, reference, run, device, toolkit)
     measurement = MEASUREMENTS[recipe.budget]
     known = _known(run)
     if known is not None and known.kid is not None and known.fd_error is not None:  # not of an older toolkit

@@ -92,3 +92,14 @@ def photographs() -> Path:
     if not (folder / "photos.csv").is_file():
         pytest.skip(f"no photographs at {folder}: set LHQ_PHOTOGRAPHS to the folder that holds photos.csv")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB; mounting needs root."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode != 0:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)

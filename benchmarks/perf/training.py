@@ -78,7 +78,7 @@ def ours(case: Case) -> tuple[Phases, Training]:
         "generator": training._generator_learns,
         "path lengths": training._paths_even_out,
         "discriminator": training._discriminator_learns,
-        "R1": lambda: training._gradients_flatten(),
+        "R1": training._gradients_flatten,
         "average": lambda: networks.average_into(training.average, training.generator, DECAY),
     }
     return phases, training

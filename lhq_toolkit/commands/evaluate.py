@@ -16,6 +16,10 @@ from lhq_toolkit.commands.train import Data
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")]
 
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", metavar="WHICH", help="last, best (by the distance while it trained), or a step.")
+]
+
 
 def evaluate(
     run: Run,
@@ -44,11 +48,12 @@ def evaluate(
     board: Annotated[
         Path | None, typer.Option("--leaderboard", metavar="FILE.csv", help="Add the row to this leaderboard.")
     ] = None,
+    checkpoint: Checkpoint = "last",
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,
 ) -> int:
-    """Measure the last checkpoint of RUN against DATA: distances, what panoramas show, speed, parameters.
+    """Measure a checkpoint of RUN, the last, against DATA: distances, what panoramas show, speed, parameters.
 
     The distance is called FID only with the 2015 Inception, whose file lies in LHQ_CACHE; with other features it is
     a Frechet distance (fd). What stands behind the row is written to RUN/evaluation.json, and told by --json.
@@ -65,7 +70,7 @@ def evaluate(
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
     reference = benchmark.reference(pictures.read(data), cache_folder(), chosen, features, resize)
-    found = benchmark.evaluate(run, reference, measurement, chosen, __version__)
+    found = benchmark.evaluate(run, reference, measurement, chosen, __version__, checkpoint)
     if board is not None:
         leaderboard.add(board, found.row)
     if json_:

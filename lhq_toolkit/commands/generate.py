@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lhq_toolkit.commands.evaluate import Run
+from lhq_toolkit.commands.evaluate import Checkpoint, Run
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json
 from manifests.errors import MisuseError
@@ -35,11 +35,12 @@ def generate(
             "Pictures differ by a rounding.",
         ),
     ] = False,
+    checkpoint: Checkpoint = "last",
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,
 ) -> int:
-    """Generate frames or a panorama with the last checkpoint of RUN. A seed gives the same pictures everywhere."""
+    """Generate frames or a panorama with a checkpoint of RUN, the last. A seed gives the same pictures everywhere."""
     if (frames is None) == (panorama is None):
         raise MisuseError("say either --frames N or --panorama N")
     if frames is not None and start:
@@ -52,7 +53,7 @@ def generate(
     from benchmarks import generate as pictures
     from benchmarks import runs
 
-    snapshot = runs.open_last(run, chosen)
+    snapshot = runs.open_checkpoint(run, chosen, checkpoint)
     if fast:
         snapshot, choice = pictures.fastest(snapshot)
         print(choice.told(), file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lhq_toolkit import __version__
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json, RayAddress
 from manifests.errors import MisuseError
@@ -51,15 +52,16 @@ def train(
     """Train MODEL on DATA. The same command again goes on from the last checkpoint, with the same numbers.
 
     RUN/recipe.json says every number that matters, RUN/metrics.jsonl the losses of each step and, at the start and
-    at some checkpoints, the distance to the pictures.
+    at some checkpoints, the distance to the pictures; RUN/samples has pictures of the way, RUN/report.html tells of it
+    on one page, and RUN/tensorboard is for TensorBoard.
     """
     from lhq_toolkit.commands.machine import prepare
     from models.weights import cache_folder
 
     chosen = prepare(DeviceName.CPU if workers else device, threads)  # before PyTorch is imported
     from benchmarks import pictures, recipes
-    from benchmarks.training import Execution
-    from lhq_toolkit import benchmark
+    from benchmarks.execution import Execution
+    from lhq_toolkit import benchmark, training
     from pipelines.engine import version
     from pipelines.engine.threads import cores
 
@@ -68,14 +70,15 @@ def train(
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
     if workers:
         each = threads or max(1, cores() // workers)
-        trained = benchmark.train_together(
-            benchmark.Together(
+        trained = training.train_together(
+            training.Together(
                 recipe,
                 data.resolve(),
                 run.resolve(),
                 cache_folder(),
                 device,
                 each,
+                __version__,
                 version.checkout(),
                 at_once,
                 compile_,
@@ -87,7 +90,8 @@ def train(
         if ray_address is not None:
             raise MisuseError("--ray-address goes with --workers N: how many processes train there")
         execution = Execution(at_once=at_once, compile=compile_)
-        trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen, execution)
+        reference = benchmark.reference(read, cache_folder(), chosen)
+        trained = training.train(recipe, reference, run, chosen, __version__, execution)
     if json_:
         print(json.dumps({"run": str(run), "recipe_hash": recipes.recipe_hash(recipe), **dataclasses.asdict(trained)}))
         return 0

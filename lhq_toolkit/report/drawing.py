@@ -58,6 +58,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A line through points."""
+
+    points: Sequence[tuple[float, float]]
+    role: Role
+    width: float = 1.5
+
+
+@dataclass(frozen=True)
 class Area:
     """A filled polygon."""
 
@@ -78,7 +87,7 @@ class Text:
     bold: bool = False
 
 
-Shape = Rect | Line | Area | Text
+Shape = Rect | Line | Curve | Area | Text
 
 
 @dataclass(frozen=True)
@@ -130,10 +139,13 @@ def _as_svg(shape: Shape, alone: bool) -> str:
         place = f'x="{_n(shape.x)}" y="{_n(shape.y)}" width="{_n(shape.width)}" height="{_n(shape.height)}"'
         about = f"<title>{escape(clean(shape.about))}</title>" if shape.about else ""
         return f"<rect {place} {paint}>{about}</rect>"
+    stroke = f'fill="none" stroke="{LIGHT[shape.role]}"' if alone else f'class="line {shape.role}"'
     if isinstance(shape, Area):
-        return f'<polygon points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in shape.points)}" {paint}/>'
+        return f'<polygon points="{_points(shape.points)}" {paint}/>'
+    if isinstance(shape, Curve):
+        width = f'stroke-width="{_n(shape.width)}" stroke-linejoin="round"'
+        return f'<polyline points="{_points(shape.points)}" {stroke} {width}/>'
     if isinstance(shape, Line):
-        stroke = f'stroke="{LIGHT[shape.role]}"' if alone else f'class="line {shape.role}"'
         ends = f'x1="{_n(shape.x1)}" y1="{_n(shape.y1)}" x2="{_n(shape.x2)}" y2="{_n(shape.y2)}"'
         dash = ' stroke-dasharray="4 3"' if shape.dashed else ""
         return f'<line {ends} {stroke} stroke-width="{_n(shape.width)}"{dash}/>'
@@ -153,6 +165,9 @@ def _paint(brush: ImageDraw.ImageDraw, shape: Shape) -> None:
             brush.rectangle([box[0], box[1], max(box[0], box[2]), max(box[1], box[3])], fill=colour)
     elif isinstance(shape, Area):
         brush.polygon([(x * SCALE, y * SCALE) for x, y in shape.points], fill=colour)
+    elif isinstance(shape, Curve):
+        points = [(x * SCALE, y * SCALE) for x, y in shape.points]
+        brush.line(points, fill=colour, width=max(1, round(shape.width * SCALE)), joint="curve")
     elif isinstance(shape, Line):
         ends = (shape.x1 * SCALE, shape.y1 * SCALE, shape.x2 * SCALE, shape.y2 * SCALE)
         brush.line(ends, fill=colour, width=max(1, round(shape.width * SCALE)))
@@ -160,6 +175,10 @@ def _paint(brush: ImageDraw.ImageDraw, shape: Shape) -> None:
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
         font = ImageFont.load_default(shape.size * SCALE)
         brush.text((shape.x * SCALE, shape.y * SCALE), clean(shape.text), fill=colour, font=font, anchor=anchor)
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
 
 
 def _n(number: float) -> str:

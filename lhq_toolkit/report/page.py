@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from lhq_toolkit.report import figures
 from lhq_toolkit.report.drawing import Drawing
 from lhq_toolkit.report.facts import Facts, StageFacts, gather
+from lhq_toolkit.report.rendering import render
 from lhq_toolkit.report.reviews import reviewed
 from lhq_toolkit.report.samples import Samples, take
 from manifests import atomic
@@ -74,34 +71,15 @@ def _distribution(stage: StageFacts) -> Drawing:
 
 def html(report: Report, made: datetime | None = None) -> str:
     """The page's text."""
-    css = (HERE / "page.css").read_text()
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["count"] = lambda number: f"{number:,}"
-    environment.filters["size"] = _size
-    return environment.get_template("page.html").render(
+    return render(
+        HERE / "page.html",
+        (HERE / "page.css").read_text(),
         report=report,
         facts=report.facts,
         samples=report.samples,
-        figure={name: Markup(drawing.svg()) for name, drawing in report.drawings.items()},  # noqa: S704 (escaped there)
-        css=Markup(css),  # noqa: S704 (ours)
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        figure=report.drawings,
         made=(made or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
     )
-
-
-def _size(count: int) -> str:
-    """So many bytes in their largest fitting unit."""
-    unit, power = next(
-        ((unit, power) for unit, power in (("TB", 12), ("GB", 9), ("MB", 6)) if count >= 10**power), ("kB", 3)
-    )
-    return f"{count / 10**power:.3g} {unit}"
 
 
 def write(report: Report, out: Path) -> None:

@@ -138,7 +138,7 @@ def test_waves_that_a_smaller_picture_cannot_show_do_not_return_as_other_waves()
             lambda x: -0.8 * (x + 0.2).mean(0) + 0.5 * 0.8 * (x - x.mean(0)),
         ),
     ],
-    ids=str,
+    ids=["brightness", "contrast", "flip", "saturation", "hue", "four together"],
 )
 def test_colours_change_as_the_plain_formulas_say(settings, reference):
     images = _noise(dtype=torch.float64)
@@ -259,9 +259,9 @@ def test_the_strength_moves_every_fourth_batch_by_the_mean_sign_of_all_four():
     batches = [[3.0, 0.5], [1.0, -2.0], [0.1, 7.0], [2.0, 2.0]]  # mean signs 1, 0, 1, 1: 0.75 on average
     for number, batch in enumerate(batches):
         assert float(adaptive.strength) == 0, number
-        adaptive = adaptive.after(torch.tensor(batch)[:, None])
+        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch))
     assert float(adaptive.strength) == pytest.approx(8 / 500_000)
     assert (float(adaptive.signs), adaptive.batches) == (0, 0)
     for batch in [*batches[:3], [-1.0, -1.0]]:  # 0.25
-        adaptive = adaptive.after(torch.tensor(batch)[:, None])
+        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch))
     assert float(adaptive.strength) == 0

@@ -10,8 +10,9 @@ import torch
 import torch.multiprocessing
 from matrices import mostly_long
 
+from benchmarks.execution import Execution
 from benchmarks.team import Team
-from benchmarks.training import Execution, Training
+from benchmarks.training import Training
 from manifests.errors import MisuseError
 
 CPU = torch.device("cpu")
@@ -173,3 +174,30 @@ def test_compiled_steps_learn_the_same(model):
     plain = trained(model, 3, Execution(), precision="float64")
     made = trained(model, 3, Execution(compile=True), precision="float64")
     assert furthest(weights(made), weights(plain)) < 1e-8
+
+
+def test_augmentation_follows_the_discriminator_and_resumes_exactly():
+    settings = {"augment_target": 0.01, "augment_kimg": 0.1}
+    unbroken = trained("alis", 10, Execution(), **settings)
+    assert float(unbroken.adaptive.strength) > 0
+    tensors, facts = copy.deepcopy(unbroken.state())
+    resumed = Training(unbroken.recipe, tiny.images(), CPU)
+    resumed.restore(tensors, facts)
+    for _ in range(6):
+        assert {k: float(v) for k, v in resumed.advance().items()} == {
+            k: float(v) for k, v in unbroken.advance().items()
+        }
+    assert float(resumed.adaptive.strength) == float(unbroken.adaptive.strength)
+    plain = trained("alis", 1, Execution()).advance()
+    assert "augmentation" not in plain
+    training = trained("alis", 1, Execution(), **settings)
+    training.adaptive = dataclasses.replace(training.adaptive, strength=torch.ones(()))
+    assert abs(float(training.advance()["discriminator_loss"] - plain["discriminator_loss"])) > 1e-3
+
+
+def test_augmented_batches_in_two_parts_teach_what_they_do_in_one():
+    settings = {"augment_target": 0.01, "augment_kimg": 0.02, "precision": "float64"}
+    whole = trained("stylegan2", 6, Execution(), **settings)
+    parts = trained("stylegan2", 6, Execution(at_once=4), **settings)
+    assert float(whole.adaptive.strength) > 0
+    assert furthest(weights(parts), weights(whole)) < 1e-8

@@ -154,17 +154,6 @@ def test_an_interruption_keeps_what_is_done_and_ends_with_130(lhq, tmp_path, cas
     assert lhq("status", dataset, "--json").json["files"]["ok"] > 0
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A file system of 1 MB; mounting needs root."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode != 0:
-        pytest.skip("mounting a tmpfs is not permitted here")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
 @pytest.mark.slow
 def test_a_full_disk_stops_with_a_clear_line_and_half_writes_nothing(lhq, tmp_path, pictures, small_disk):
     for at in range(40):

@@ -152,6 +152,8 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
         (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
         (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
         (["generate", "{run}", "-o", "{new}", "--frames", "2", "--start", "1"], 2, "--start"),
+        (["generate", "{run}", "-o", "{new}", "--frames", "2", "--checkpoint", "99"], 1, "there are: "),
+        (["evaluate", "{run}", "{data}", "--checkpoint", "newest"], 2, "--checkpoint"),
         (["models", "--resolution", "100"], 2, "power of two"),
         (["leaderboard", "show", "{new}"], 1, "lhq benchmark"),
         (["benchmark", "--dataset", "tower"], 2, "LHQ_DATA"),
@@ -177,12 +179,12 @@ def test_a_file_that_is_not_the_inception_is_refused_unopened(run, data, lhq, tm
     assert features.INCEPTION_SHA256[:12] in ran.err
 
 
-def test_trainer_and_models_import_where_ray_clean_fid_and_flickrapi_are_absent():
+def test_trainer_and_models_import_where_ray_clean_fid_flickrapi_and_tensorboard_are_absent():
     code = """
 import importlib, pkgutil, sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("ray", "cleanfid", "flickrapi"):
+        if name.partition(".")[0] in ("ray", "cleanfid", "flickrapi", "tensorboardX"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 import models, benchmarks

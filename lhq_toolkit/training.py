@@ -1,0 +1,115 @@
+"""How a command trains a run: in this process, or by several on Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks import evaluate as evaluation
+from benchmarks import launch, metrics, runs
+from benchmarks.execution import Execution
+from benchmarks.pictures import read
+from benchmarks.recipes import MEASUREMENTS, Recipe
+from benchmarks.reference import Reference
+from benchmarks.runs import Trained
+from benchmarks.team import Team
+from lhq_toolkit import run_report
+from lhq_toolkit.commands.machine import DeviceName, prepare
+from manifests import atomic
+from manifests.errors import MisuseError, SetupError
+from models import extractors
+from pipelines.engine import version
+from pipelines.engine.progress import Progress
+from pipelines.engine.ray_session import RaySession
+
+
+def train(
+    recipe: Recipe,
+    reference: Reference,
+    run: Path,
+    device: torch.device,
+    toolkit: str,
+    execution: Execution | None = None,
+) -> Trained:
+    """Train a run to its end in this process."""
+    with Progress(f"train {recipe.model}", recipe.steps * recipe.batch, "images") as progress:
+        return _train(recipe, reference, run, device, toolkit, execution, progress.reach)
+
+
+def _train(
+    recipe: Recipe,
+    reference: Reference,
+    run: Path,
+    device: torch.device,
+    toolkit: str,
+    execution: Execution | None,
+    progress: runs.Progress | None = None,
+) -> Trained:
+    """With its distances at the snapshots of its budget, and a report that grows with it."""
+    measurement = MEASUREMENTS[recipe.budget]
+    return runs.train(
+        recipe,
+        reference.pictures,
+        run,
+        device,
+        judge=evaluation.judge(reference, measurement),
+        snapshots=measurement.snapshots,
+        progress=progress,
+        report=lambda standing: run_report.write(run, standing, toolkit),
+        execution=execution,
+    )
+
+
+@dataclass(frozen=True)
+class Together:
+    """A training by several processes: what each of them is told, on whatever machine it runs."""
+
+    recipe: Recipe
+    data: Path
+    run: Path
+    cache: Path
+    device: DeviceName
+    threads: int  # of each
+    toolkit: str
+    checkout: str
+    at_once: int | None
+    compile: bool
+
+    def __call__(self, team: Team) -> Trained:
+        """One of the processes."""
+        if version.checkout() != self.checkout:
+            raise SetupError(
+                "a Ray node runs another checkout of LHQ Toolkit than this one; bring every node to the same commit "
+                "and try again"
+            )
+        device = prepare(self.device, self.threads)
+        if device.type == "cuda":
+            device = torch.device("cuda", torch.cuda.current_device())  # Ray has chosen it
+        known = Reference(read(self.data), extractors.by_name(None, self.cache, None, device), self.cache)
+        execution = Execution(team, self.at_once, self.compile)
+        return _train(self.recipe, known, self.run, device, self.toolkit, execution)
+
+
+def train_together(work: Together, workers: int, address: str | None) -> Trained:
+    """Train a run to its end on so many workers of Ray, with a graphics card each where there are as many."""
+    runs.refuse_foreign(work.run)
+    atomic.make_folder(work.run)
+    recipe = work.recipe
+    total = recipe.steps * recipe.batch
+    with (
+        RaySession(address) as session,
+        Progress(f"train {recipe.model}", total, "images") as progress,
+        metrics.watched(work.run, lambda step: progress.reach(step * recipe.batch, total)),
+    ):
+        session.start()
+        enough = work.device is DeviceName.AUTO and session.gpus() >= workers
+        work = replace(work, device=DeviceName.CUDA if enough else work.device)
+        on_gpus = work.device is DeviceName.CUDA
+        there = session.gpus() if on_gpus else session.cores()
+        if workers > there:
+            kind = "graphics cards" if on_gpus else "processors"
+            raise MisuseError(f"--workers {workers}: Ray has {there:g} {kind}; give as many workers at most")
+        share = 1.0 if on_gpus else session.cores() / workers
+        return launch.together(work, workers, work.run, cores=max(0.5, 0.9 * share), on_gpus=on_gpus)
