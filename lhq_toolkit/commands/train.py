@@ -44,10 +44,10 @@ def train(
     from models.weights import cache_folder
 
     chosen = prepare(device, threads)  # before PyTorch is imported
-    from benchmarks import pictures, recipes
+    from benchmarks import recipes
     from lhq_toolkit import benchmark
 
-    read = pictures.read(data)
+    read = benchmark.read_pictures(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
     trained = benchmark.train(recipe, benchmark.reference(read, cache_folder(), chosen), run, chosen)
