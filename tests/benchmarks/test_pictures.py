@@ -11,6 +11,8 @@ from PIL import Image
 from benchmarks import exports, pictures
 from manifests.errors import SetupError
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 @pytest.fixture
 def folder(tmp_path):
