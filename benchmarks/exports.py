@@ -72,6 +72,12 @@ def refuse_changed(source: Source) -> None:
                 raise changed(source.place, name)
 
 
+def refuse_moving(source: Source) -> None:
+    """SetupError where a file's size or time is another than when it was found: what was read may be half of each."""
+    if _seen(source.place, source.files) != source.seen:
+        raise SetupError(f"{source.place} changed while it was read; run the command again when it is at rest")
+
+
 def changed(place: Path, name: str) -> SetupError:
     """For a file of an export that has another hash than it had."""
     return SetupError(f"{place}: {name} is not the file that was exported ({SUMS}); export again")

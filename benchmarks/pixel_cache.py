@@ -125,6 +125,7 @@ def _make(folder: Path, source: Source, found: Sequence[Piece], progress: Progre
             if progress is not None:
                 progress(len(digests), len(names))
         sha256 = _digest(stream.fileno(), math.prod(shape))
+        exports.refuse_moving(source)
     faults.point("pictures.before_name")
     about = {
         "source": str(source.place.resolve()),

@@ -176,6 +176,13 @@ def test_a_folder_with_other_pictures_is_decoded_again_in_its_place(photos, tmp_
     only_folder(tmp_path / "cache")
 
 
+def test_pictures_that_change_while_they_are_read_are_not_kept(photos, tmp_path):
+    with pytest.raises(SetupError, match="changed while it was read"):
+        pictures.read(photos, tmp_path / "cache", lambda *_: os.utime(photos / "0003.png", ns=(0, 0)))
+    assert [path.name for path in only_folder(tmp_path / "cache").iterdir()] == ["locks"]
+    assert len(pictures.read(photos, tmp_path / "cache").images) == 12
+
+
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
