@@ -6,6 +6,7 @@ the same export in two formats gives the same pictures in the same order. Nothin
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 import zlib
@@ -124,7 +125,11 @@ def _of_tar(path: Path) -> Iterator[Piece]:
     """Tars are indexed once and then read at their places: tarfile itself is not made for threads."""
     places: dict[str, tuple[int, int]] = {}  # first byte, bytes
     try:
-        with tarfile.open(path, "r:") as archive:
+        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            stream.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+            if any(stream.read()):
+                raise EOFError("it ends too early")
+            stream.seek(archive.offset)
             for one in archive:
                 if not one.name.lower().endswith(SUFFIXES):
                     continue

@@ -37,7 +37,6 @@ from pipelines.export.wanted import Wanted
 from pipelines.filter import existing
 
 FORMS = ("folder", "zip", "webdataset", "parquet")
-SHARDS = {"webdataset": "shard-00000.tar", "parquet": "train-00000-of-00004.parquet"}
 READ = "import sys; from pathlib import Path; from benchmarks import pictures; pictures.read(*map(Path, sys.argv[1:]))"
 
 
@@ -82,6 +81,10 @@ def photos(tmp_path) -> Path:
     return tiny.write(tmp_path / "photos", tiny.images(12))
 
 
+def first_shard(out: Path) -> Path:
+    return min(path for pattern in exports.SHARDS.values() for path in out.glob(pattern))
+
+
 def told_again(out: Path) -> None:
     """Write the sums of an export anew, so that what was done to its files is believed."""
     lines = [line.split("  ")[1] for line in (out / "SHA256SUMS").read_text().splitlines()]
@@ -99,7 +102,7 @@ def test_every_format_gives_the_pixels_of_the_files_in_their_order_and_one_hash(
     files = sorted((made["folder"] / "images").iterdir())
     pixels = np.stack([np.asarray(Image.open(path)) for path in files]).transpose(0, 3, 1, 2)
     assert 10 < len(files) < 24, "a part is held back"
-    assert len(list(made["parquet"].glob("train-*"))) == len(list(made["webdataset"].glob("shard-*"))) == 4
+    assert len(list(made["parquet"].glob("train-*"))) == len(list(made["webdataset"].glob("shard-*"))) > 2
     whole = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
     for form in FORMS:
         read = pictures.read(made[form], tmp_path)
@@ -136,7 +139,7 @@ def test_an_export_at_another_place_is_read_but_not_decoded_again(export, tmp_pa
     assert len(decoded) == count
     about = json.loads((only_folder(tmp_path / "cache") / "about.json").read_text())["about"]
     assert about["source"] == str(moved)
-    shard = moved / SHARDS["webdataset"]
+    shard = first_shard(moved)
     content = bytearray(shard.read_bytes())
     content[600] ^= 1
     shard.write_bytes(content)
@@ -307,6 +310,7 @@ def _png(side: int = 32) -> bytes:
 
 BAD_TARS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:9000]), "not a tar that can be read"),
+    "cut between members": (lambda path: path.write_bytes(path.read_bytes()[:512]), "not a tar that can be read"),
     "no tar": (lambda path: path.write_bytes(b"nothing of the kind" * 99), "not a tar that can be read"),
     "compressed": (lambda path: path.write_bytes(gzip.compress(path.read_bytes())), "not a tar that"),
     "leads out": (lambda path: _tar(path, [("../../etc/0.png", _png())]), "leads out of its folder"),
@@ -325,7 +329,7 @@ BAD_TARS: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_bad_tar_is_refused_in_words(export, tmp_path, what):
     out = export("webdataset")
     spoil, says = BAD_TARS[what]
-    spoil(out / SHARDS["webdataset"])
+    spoil(first_shard(out))
     told_again(out)
     with pytest.raises(SetupError, match=says):
         pictures.read(out, tmp_path / "cache")
@@ -366,7 +370,7 @@ def _several(count: int) -> list[object]:
 def test_a_bad_parquet_is_refused_in_words(export, tmp_path, what):
     out = export("parquet")
     spoil, says = BAD_PARQUETS[what]
-    spoil(out / SHARDS["parquet"])
+    spoil(first_shard(out))
     told_again(out)
     with pytest.raises(SetupError, match=says):
         pictures.read(out, tmp_path / "cache")
