@@ -178,8 +178,8 @@ def _of_parquet(path: Path, file_name: str) -> list[Piece]:
             for group in range(file.metadata.num_row_groups):
                 _refuse_large_group(path, group, file.metadata.row_group(group))
                 rows = file.read_row_group(group, columns=[PARQUET[1]])["image"].to_pylist()
-                names = [row["path"] if row else None for row in rows]
-                if not all(isinstance(name, str) for name in names):
+                names = [row["path"] for row in rows if row and isinstance(row["path"], str)]
+                if len(names) != len(rows):
                     raise SetupError(f"{path}: a picture of row group {group} has no name; export again")
                 found.append(Piece(names, lambda group=group: read(group)))  # type: ignore[misc]
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -127,7 +127,7 @@ def _make(folder: Path, source: Source, found: Sequence[Piece], progress: Progre
         sha256 = _digest(stream.fileno(), math.prod(shape))
         exports.refuse_moving(source)
     faults.point("pictures.before_name")
-    about = {
+    about: dict[str, Any] = {
         "source": str(source.place.resolve()),
         "decoders": decoders(),
         "seen": source.seen,
