@@ -21,7 +21,7 @@ from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 from models import extractors
 from models.features import Extractor
-from models.weights import WeightsError
+from models.weights import WeightsError, cache_folder
 from pipelines.engine.progress import Progress
 
 ROW = "row.json"  # in a run: what its last measuring found
@@ -41,7 +41,7 @@ class Cut:
 def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     """Pictures of an export; of a dataset folder, which is exported below `place` first."""
     if not ((source / "dataset.json").is_file() and (source / "tables").is_dir()):
-        return read(source)
+        return read_pictures(source)
     from manifests.dataset import Dataset
     from pipelines.engine.pool import open_pool
     from pipelines.export.run import run as export
@@ -56,7 +56,13 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     out = place / f"pictures-{cut.resolution}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
     with open_pool(cut.workers) as pool:
         export(dataset, recipe, str(out), wanted, pool, toolkit)
-    return read(out)
+    return read_pictures(out)
+
+
+def read_pictures(data: Path) -> Pictures:
+    """Pictures to learn from or measure against, kept decoded in LHQ_CACHE; shows how far decoding is."""
+    with Progress("read", None, "pictures") as progress:
+        return read(data, cache_folder(), progress.reach)
 
 
 def evaluate(

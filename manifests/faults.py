@@ -26,6 +26,8 @@ POINTS = (
     "export.packing",  # the archive is under its temporary name, the next picture (a shard: its place) still missing
     "export.packed",  # the archive is in its place, its pictures still stand in the workplace
     "export.sent",  # all files of an export are at its URL, but the sums
+    "pictures.inside",  # one training picture more is in the cache's file, which still has its temporary name
+    "pictures.before_name",  # the cache's file is in its place, what is told of it is not written yet
 )
 
 _passed: dict[str, int] = {}

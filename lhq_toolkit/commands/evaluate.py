@@ -62,14 +62,14 @@ def evaluate(
     from models.weights import cache_folder
 
     chosen = prepare(device, threads)  # before PyTorch is imported
-    from benchmarks import leaderboard, pictures, recipes
+    from benchmarks import leaderboard, recipes
     from lhq_toolkit import benchmark, show
 
     recipe = recipes.load(run)
     measurement = recipes.MEASUREMENTS[recipe.budget]
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
-    reference = benchmark.reference(pictures.read(data), cache_folder(), chosen, features, resize)
+    reference = benchmark.reference(benchmark.read_pictures(data), cache_folder(), chosen, features, resize)
     found = benchmark.evaluate(run, reference, measurement, chosen, __version__, checkpoint)
     if board is not None:
         leaderboard.add(board, found.row)

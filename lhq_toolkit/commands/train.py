@@ -59,13 +59,13 @@ def train(
     from models.weights import cache_folder
 
     chosen = prepare(DeviceName.CPU if workers else device, threads)  # before PyTorch is imported
-    from benchmarks import pictures, recipes
+    from benchmarks import recipes
     from benchmarks.execution import Execution
     from lhq_toolkit import benchmark, training
     from pipelines.engine import version
     from pipelines.engine.threads import cores
 
-    read = pictures.read(data)
+    read = benchmark.read_pictures(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
     if workers:

@@ -133,7 +133,7 @@ def test_a_folder_of_pictures_is_as_far_from_another_as_clean_fid_says(tmp_path)
 
     folders = [tiny.write(tmp_path / str(seed), tiny.images(60, 32, seed)) for seed in (1, 2)]
     extractor = features.Extractor("quarters", 12, "0" * 64, "clean", CPU, _quarters, features.clean_resize(299))
-    a, b = (Reference(read(folder), extractor).statistics for folder in folders)
+    a, b = (Reference(read(folder, folder.parent / "cache"), extractor).statistics for folder in folders)
     theirs = compute_fid(
         *map(str, folders),
         mode="clean",

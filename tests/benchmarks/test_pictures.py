@@ -8,8 +8,10 @@ import tiny
 import torch
 from PIL import Image
 
-from benchmarks import pictures
+from benchmarks import exports, pictures
 from manifests.errors import SetupError
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_pictures_of_odd_sizes_are_refused(folder, size):
 
 def test_a_member_that_would_unpack_to_too_much_is_not_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.png", bytes(pictures.LARGEST_FILE + 1))
+        archive.writestr("a.png", bytes(exports.LARGEST_FILE + 1))
     with pytest.raises(SetupError, match=r"a\.png would be"):
         pictures.read(tmp_path / "bomb.zip")
 

@@ -15,7 +15,14 @@ def main(model: str, data: str, run: str, images: str) -> None:
     """Train without measuring."""
     torch.set_num_threads(1)
     recipe = tiny.recipe(model, images=int(images))
-    runs.train(recipe, pictures.read(Path(data)), Path(run), torch.device("cpu"), judge=lambda _: {}, snapshots=2)
+    runs.train(
+        recipe,
+        pictures.read(Path(data), Path(run).parent / "cache"),
+        Path(run),
+        torch.device("cpu"),
+        judge=lambda _: {},
+        snapshots=2,
+    )
 
 
 if __name__ == "__main__":
