@@ -101,7 +101,7 @@ def only_folder(cache: Path) -> Path:
 def test_every_format_gives_the_pixels_of_the_files_in_their_order_and_one_hash(made, tmp_path):
     files = sorted((made["folder"] / "images").iterdir())
     pixels = np.stack([np.asarray(Image.open(path)) for path in files]).transpose(0, 3, 1, 2)
-    assert 10 < len(files) < 24, "a part is held back"
+    assert 4 < len(files) < 24, "a part is held back"
     assert len(list(made["parquet"].glob("train-*"))) == len(list(made["webdataset"].glob("shard-*"))) > 2
     whole = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
     for form in FORMS:
@@ -162,7 +162,7 @@ def test_a_changed_or_incomplete_export_is_refused_after_it_was_kept(export, tmp
     with pytest.raises(SetupError, match=f"not whole.*{victim.name}"):
         pictures.read(out, cache)
     victim.write_bytes(whole)
-    assert len(pictures.read(out, cache).images) > 10
+    assert len(pictures.read(out, cache).images) > 4
     if form != "zip":
         extra = victim.with_name(victim.name.replace("0", "9", 1))
         extra.write_bytes(whole)
