@@ -15,7 +15,7 @@ help:
 	@echo "make test       formatting, types, import rules and all tests but the long ones"
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
-	@echo "make convergence  train both models at 32x32 and record how near they come (10 minutes)"
+	@echo "make convergence  train the models at 64x64, two of them with three seeds, and record how near they come (an hour)"
 	@echo "make pictures   draw the README's pictures of pages (needs Chromium)"
 	@echo "make clean      remove .venv, caches and out/demo"
 
