@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
+# One more than there are processors, for many tests wait for processes that start; at most 4.
+TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile
 
 .PHONY: help setup demo benchmark convergence pictures test test-fast test-long check format clean
 .DEFAULT_GOAL := help

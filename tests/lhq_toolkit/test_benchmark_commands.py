@@ -90,6 +90,7 @@ def test_frames_are_written_and_never_over_others(run, lhq, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # what each way draws is held in tests/models/test_inference.py
 def test_fast_tries_what_works_here_tells_it_and_draws_the_same(run, lhq, tmp_path):
     assert lhq("generate", run, "-o", tmp_path / "plain.png", "--panorama", 2).code == 0
     no_compiler = {"CXX": str(tmp_path / "missing")}

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from matrices import mostly_long
 
 from pipelines.engine.stage import RGB, FitInput
 from pipelines.filters.invariance import Invariance, InvarianceSettings
@@ -31,7 +30,6 @@ KINDS: dict[str, tuple[dict[str, Any], float, float]] = {  # settings, and what 
     "control, no flips": ({"flip": False}, 0.95, 1.0),
 }
 CASES = [(seeds, kind) for seeds in SERIES for kind in KINDS]
-ALWAYS = [(SERIES[0], "control, no flips")]  # the others take half a minute each
 
 
 @lru_cache(maxsize=4)
@@ -53,7 +51,8 @@ def area(scores: npt.NDArray[np.float64], planted: npt.NDArray[np.bool_]) -> flo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", mostly_long(CASES, ALWAYS), ids=str)
+@pytest.mark.long  # half a minute each; one kind is in test_invariance.py
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_telling_scenes_are_found_and_only_these(case: tuple[tuple[int, int], str], tmp_path: Path) -> None:
     seeds, kind = case
     settings, least, most = KINDS[kind]
