@@ -28,8 +28,6 @@ LARGEST_SHIFT = 0.125  # whole pixels: share of the side. Fractions of pixels: d
 ZOOM, BRIGHTNESS, CONTRAST, SATURATION = 0.2 * math.log(2), 0.2, 0.5 * math.log(2), math.log(2)  # deviations
 LOBES = 3  # of the Lanczos filter
 
-TARGET = 0.6  # mean sign of the logits of real pictures
-KIMG = 500.0  # thousands of pictures in which the strength goes from 0 to 1
 EVERY = 4  # batches
 
 
@@ -257,9 +255,7 @@ class Adaptive:
         """At strength 0."""
         return cls(torch.zeros((), device=device), torch.zeros((), device=device))
 
-    def after(
-        self, mean_sign: Tensor, images: int, target: float = TARGET, kimg: float = KIMG, every: int = EVERY
-    ) -> Adaptive:
+    def after(self, mean_sign: Tensor, images: int, target: float, kimg: float, every: int = EVERY) -> Adaptive:
         """After a batch of so many real pictures, whose logits have this mean sign."""
         signs, batches = self.signs + mean_sign, self.batches + 1
         if batches < every:

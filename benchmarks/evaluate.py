@@ -84,7 +84,7 @@ def evaluate(
         noise_use=_rounded(shown.noise_use),
         **_about_the_speed(fast),
         device=runs.device_name(device),
-        dtype="float32",
+        dtype=snapshot.recipe.precision,
         threads=torch.get_num_threads(),
         toolkit=toolkit,
         date=datetime.now(UTC).isoformat(timespec="seconds"),

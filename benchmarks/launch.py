@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ from manifests.errors import InputError, MisuseError, SetupError, TransientError
 
 DEATHS = 3  # in a row without a new checkpoint: then the run fails
 JUDGING_SECONDS = 6 * 3600  # so long the others wait for the one that measures and writes
+STARTS = 3  # in vain, of all workers at once
+CORES = 0.9  # of each worker: the rest is for who reads and leads
+_BUGS = (LookupError, TypeError, AttributeError, AssertionError, NameError)  # the same at every start
 _OURS = (SetupError, MisuseError, InputError, TransientError, OSError)
 
 T = TypeVar("T")
@@ -30,16 +34,16 @@ class _InterruptedError(Exception):
     """A worker was asked to stop, and has saved."""
 
 
-def together(work: Work[T], workers: int, run: Path, *, cores: float, on_gpus: bool) -> T:
+def together(work: Work[T], workers: int, run: Path, *, on_gpus: bool) -> T:
     """Call `work` in so many processes at once, as often as it takes; what it returns in the first one.
 
-    `work` must be importable where the workers run. `cores`: for each. A worker that dies costs what was done since
+    `work` must be importable where the workers run. A worker that dies costs what was done since
     the last checkpoint of `run`. Ctrl-C asks the workers to save, waits for it, and raises KeyboardInterrupt. Errors
     of ours arrive as they are; SetupError when workers die again and again.
     """
     deaths, before = 0, _progress(run)
     while True:
-        outcome = _once(work, workers, run, cores, on_gpus)
+        outcome = _once(work, workers, run, on_gpus)
         if not isinstance(outcome, Exception):
             return outcome
         now = _progress(run)
@@ -54,9 +58,9 @@ def together(work: Work[T], workers: int, run: Path, *, cores: float, on_gpus: b
         )
 
 
-def _once(work: Work[T], workers: int, run: Path, cores: float, on_gpus: bool) -> T | Exception:
+def _once(work: Work[T], workers: int, run: Path, on_gpus: bool) -> T | Exception:
     """What `work` returns, or how a worker died. Raises our own errors."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+    from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     scratch = run / runs.SCRATCH
@@ -66,9 +70,17 @@ def _once(work: Work[T], workers: int, run: Path, cores: float, on_gpus: bool) -
         scaling_config=ScalingConfig(
             num_workers=workers,
             use_gpu=on_gpus,
-            resources_per_worker={"CPU": cores, **({"GPU": 1} if on_gpus else {})},
+            resources_per_worker={"CPU": CORES, **({"GPU": 1} if on_gpus else {})},
+            placement_strategy="SPREAD",
         ),
-        run_config=RunConfig(storage_path=str(scratch), name="run", failure_config=FailureConfig(max_failures=0)),
+        run_config=RunConfig(
+            storage_path=str(scratch),
+            name="run",
+            failure_config=FailureConfig(
+                max_failures=0,  # we decide what a death is
+                controller_failure_limit=STARTS,  # type: ignore[call-arg]  # of the class that RunConfig takes
+            ),
+        ),
         torch_config=TorchConfig(timeout_s=JUDGING_SECONDS),
     )
     fitting = _Fitting(trainer.fit)
@@ -77,11 +89,15 @@ def _once(work: Work[T], workers: int, run: Path, cores: float, on_gpus: bool) -
     except WorkerGroupError as error:
         failures = list(error.worker_failures.values())
         for failure in failures:
-            if isinstance(failure, _OURS):
+            if isinstance(failure, (*_OURS, *_BUGS)):
                 raise failure from error
         if any(isinstance(failure, _InterruptedError) for failure in failures):
             raise KeyboardInterrupt from error
         return error
+    except ControllerError as error:
+        raise SetupError(
+            f"Ray could not start {workers} workers at once ({_first_line(error)}): give fewer, or add machines"
+        ) from error
     finally:
         (run / runs.STOP).unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -94,7 +110,7 @@ def _in_worker(work: Work[T]) -> T:
 
     context = get_context()
     try:
-        return work(Team(context.get_world_rank(), context.get_world_size()))
+        return work(Team(context.get_world_rank(), context.get_world_size(), launched=True))
     except KeyboardInterrupt as error:
         raise _InterruptedError from error
 
@@ -124,7 +140,10 @@ class _Fitting:
                 if asked:
                     raise
                 asked = True
-                (run / runs.STOP).touch()
+                print("saving; a second Ctrl-C ends at once", file=sys.stderr, flush=True)
+                stop = run / runs.STOP
+                stop.parent.mkdir(exist_ok=True)
+                stop.touch()
         if self._error is not None:
             raise self._error
         if asked:

@@ -77,7 +77,9 @@ class Recipe:
     average_ramp: float = 0.05  # which is at most this share of the pictures shown so far
     centre_decay: float = 0.995  # of the running mean of w, per batch
     mirror: bool = True
-    augment_target: float = 0.0  # share by which the signs of real logits lean to plus that is kept; 0: no augmentation
+    augment_target: float = (
+        0.0  # mean sign of real pictures' logits that augmentation keeps (0.6 in its paper); 0: none
+    )
     augment_kimg: float = 500.0  # thousands of pictures in which its strength can rise from 0 to 1
     precision: Literal["float32", "bfloat16", "float16", "float64"] = "float32"  # of the convolutions
 

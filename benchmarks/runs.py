@@ -25,7 +25,7 @@ from benchmarks.recipes import Recipe
 from benchmarks.training import Training
 from manifests import atomic, faults
 from manifests.errors import SetupError
-from manifests.locks import locked
+from manifests.locks import STALE_SECONDS, locked
 
 DATA = "data.json"
 SCRATCH = ".ray"  # of the launcher, while it works
@@ -83,7 +83,8 @@ def train(  # noqa: PLR0913 (what happens in the life of a run)
     if not execution.team.leads:
         return _follow(Training(recipe, pictures.images, device, execution), run)
     refuse_foreign(run)
-    with locked(run, "train"):
+    # A leader that was killed with its machine leaves a lock that others think held for a while.
+    with locked(run, "train", wait_seconds=STALE_SECONDS + 15 if execution.team.launched else 0.0):
         claim(recipe, pictures, run)
         session = _Session(Training(recipe, pictures.images, device, execution), run)
         execution.team.told(session.training.step, device)
@@ -139,7 +140,7 @@ class _Session:
         samples.drop_after(run, training.step)
         self._events = events.Events(run, training.step)
         self._metrics = metrics.Writer(run, training.step, self._events.lines)
-        self._interruption = Interruption(run / STOP if training.team.size > 1 else None)
+        self._interruption = Interruption(run / STOP if training.team.launched else None)
         checkpoints.prune(run)
         self._since = time.perf_counter()
 

@@ -37,15 +37,12 @@ def ticks(recipe: Recipe) -> set[int]:
 def draw(generator: Generator, run: Path, step: int) -> list[Path]:
     """Write the pictures of a step, those that are not there yet; their paths."""
     atomic.make_folder(run / FOLDER)
-    grid = run / FOLDER / f"{step:08d}.png"
-    if not grid.exists():
-        write(grid, frames(generator))
-    if not isinstance(generator, Endless):
-        return [grid]
-    strip = run / FOLDER / f"{step:08d}-panorama.png"
-    if not strip.exists():
+    grid, strip = (run / FOLDER / f"{step:08d}{kind}.png" for kind in ("", "-panorama"))
+    if isinstance(generator, Endless) and not strip.exists():
         write(strip, panorama(generator))
-    return [grid, strip]
+    if not grid.exists():  # the last: where it is, the step is done
+        write(grid, frames(generator))
+    return [grid, strip] if isinstance(generator, Endless) else [grid]
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
+    launched: bool = False  # by another process, which may start it again and speaks for Ctrl-C
 
     @property
     def leads(self) -> bool:

@@ -80,8 +80,9 @@ class Training:
         self._inner = FLOAT16_INNER if low else 1.0
         self._enlarged = {name: Enlarged() for name in self.optimisers} if low else {}
         made: Callable[[Any], Any] = torch.compile if execution.compile else lambda function: function
+        # Not the regularisers: PyTorch 2.15 loses what passes the filters' own gradients when it compiles second ones.
         self._fooled, self._told_apart = made(self._fooling), made(self._telling_apart)
-        self._paths, self._slopes, self._fakes = made(self._path_lengths), made(self._r1), made(self._drawn)
+        self._fakes = made(self._drawn)
 
     @property
     def images_seen(self) -> int:
@@ -130,7 +131,7 @@ class Training:
     def _paths_even_out(self) -> Losses:
         recipe = self.recipe
         again = len(self._mine) > 1  # the mean of the whole batch comes first; one graph at a time is kept
-        known = [self._measured_paths(part) for part in self._mine]
+        known = [one.detach() if again else one for one in map(self._measured_paths, self._mine)]
         lengths = torch.stack([one.detach().mean() for one in known]).mean()
         (length,) = self.team.mean([lengths])
         mean = self.path_mean.lerp(length, recipe.path_decay)
@@ -142,9 +143,8 @@ class Training:
                 told.add(path_penalty=penalty)
                 yield penalty * (recipe.path_weight * recipe.path_every)
 
-        if again:
-            known = []
-        self._descend("generator", parts())
+        if not self._descend("generator", parts()):
+            return {}
         self.path_mean = mean
         return {"path_length": length, **told.means()}
 
@@ -154,7 +154,7 @@ class Training:
         size = self.recipe.resolution
         numbers = counter_random.normal(self.recipe.seed, Kind.TRAINING_PATH, 0, draw.index, 3 * size * size)
         directions = numbers.view(-1, 3, size, size).to(self._dtype)
-        lengths: Tensor = self._paths(self._chance(draw), directions)
+        lengths: Tensor = self._path_lengths(self._chance(draw), directions)
         return lengths
 
     def _path_lengths(self, chance: Chance, directions: Tensor) -> Tensor:
@@ -205,18 +205,20 @@ class Training:
         def parts() -> Iterator[Tensor]:
             for part in self._mine:
                 draw = self._draw(DISCRIMINATOR, recipe.batch, part)
-                penalty = self._slopes(self._real(part), draw.index + REAL)
+                penalty = self._r1(self._real(part), draw.index + REAL)
                 told.add(r1=penalty)
                 yield penalty * (recipe.r1_weight / 2 * recipe.r1_every)
 
-        self._descend("discriminator", parts())
-        return told.means()
+        return told.means() if self._descend("discriminator", parts()) else {}
 
     def _r1(self, real: Tensor, index: Tensor) -> Tensor:
         return losses.r1(functools.partial(self._judged, index=index), real, self._inner)
 
-    def _descend(self, name: str, parts: Iterable[Tensor]) -> None:
-        """One optimiser step of one network, on the mean of the parts' losses; the other's weights get no gradient."""
+    def _descend(self, name: str, parts: Iterable[Tensor]) -> bool:
+        """One optimiser step of one network, on the mean of the parts' losses; the other's weights get no gradient.
+
+        False where it was left out, because float16 overflowed.
+        """
         optimiser = self.optimisers[name]
         network: nn.Module = self.generator if name == "generator" else self.discriminator
         parameters = list(network.parameters())
@@ -229,11 +231,12 @@ class Training:
             mean = list(found) if not mean else torch._foreach_add(mean, found)  # type: ignore[assignment]
         mean = self.team.mean(mean)
         if enlarged and not enlarged.fits(mean):
-            return
+            return False
         for parameter, gradient in zip(parameters, mean, strict=True):
             parameter.grad = laid_out_as(parameter, gradient / scale if enlarged else gradient)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+        return True
 
     def _draw(self, phase: int, count: int, part: int) -> Draw:
         number = self.images_seen + torch.arange(part, count, self._parts, device=self.device)

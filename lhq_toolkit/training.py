@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import evaluate as evaluation
 from benchmarks import launch, metrics, runs
-from benchmarks.execution import Execution
+from benchmarks.execution import Execution, cut
 from benchmarks.pictures import read
 from benchmarks.recipes import MEASUREMENTS, Recipe
 from benchmarks.reference import Reference
@@ -19,6 +19,7 @@ from lhq_toolkit import run_report
 from lhq_toolkit.commands.machine import DeviceName, prepare
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
+from manifests.locks import locked
 from models import extractors
 from pipelines.engine import version
 from pipelines.engine.progress import Progress
@@ -87,7 +88,7 @@ class Together:
         device = prepare(self.device, self.threads)
         if device.type == "cuda":
             device = torch.device("cuda", torch.cuda.current_device())  # Ray has chosen it
-        known = Reference(read(self.data), extractors.by_name(None, self.cache, None, device), self.cache)
+        known = Reference(read(self.data, self.cache), extractors.by_name(None, self.cache, None, device), self.cache)
         execution = Execution(team, self.at_once, self.compile)
         return _train(self.recipe, known, self.run, device, self.toolkit, execution)
 
@@ -95,7 +96,10 @@ class Together:
 def train_together(work: Together, workers: int, address: str | None) -> Trained:
     """Train a run to its end on so many workers of Ray, with a graphics card each where there are as many."""
     runs.refuse_foreign(work.run)
+    cut(work.recipe, Execution(Team(0, workers), work.at_once))  # what cannot be shared is refused before Ray starts
     atomic.make_folder(work.run)
+    with locked(work.run, "train"):
+        pass  # a run that is being trained is left alone
     recipe = work.recipe
     total = recipe.steps * recipe.batch
     with (
@@ -105,11 +109,11 @@ def train_together(work: Together, workers: int, address: str | None) -> Trained
     ):
         session.start()
         enough = work.device is DeviceName.AUTO and session.gpus() >= workers
-        work = replace(work, device=DeviceName.CUDA if enough else work.device)
+        if work.device is DeviceName.AUTO:
+            work = replace(work, device=DeviceName.CUDA if enough else DeviceName.CPU)
         on_gpus = work.device is DeviceName.CUDA
         there = session.gpus() if on_gpus else session.cores()
         if workers > there:
             kind = "graphics cards" if on_gpus else "processors"
             raise MisuseError(f"--workers {workers}: Ray has {there:g} {kind}; give as many workers at most")
-        share = 1.0 if on_gpus else session.cores() / workers
-        return launch.together(work, workers, work.run, cores=max(0.5, 0.9 * share), on_gpus=on_gpus)
+        return launch.together(work, workers, work.run, on_gpus=on_gpus)

@@ -21,6 +21,9 @@ POINTS = (
     "fit.before_store",  # the artefact's files are written, its folder not yet named
     "measure.returned",  # a batch is measured, its rows not yet committed
     "recipe.before_replace",  # the new recipe is written, the old one still in place
+    "train.step",  # a step of a training is made, its losses perhaps not yet written
+    "train.judged",  # a checkpoint is measured, others not yet pruned
+    "checkpoint.before_rename",  # a checkpoint's files are written, its folder not yet named
     "export.picture",  # one picture is placed, others of its photo are not
     "export.placed",  # pictures are placed in the export, the batch not yet counted
     "export.packing",  # the archive is under its temporary name, the next picture (a shard: its place) still missing

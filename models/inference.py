@@ -33,6 +33,7 @@ def ready(generator: G, dtype: torch.dtype = torch.float32) -> G:
     """
     made = copy.deepcopy(generator)
     made.eval().requires_grad_(False)
+    made.synthesis.computing = None  # `dtype` says it
     static = isinstance(generator, alis.Generator)
     for layer in made.modules():
         if static and isinstance(layer, StyledConv):

@@ -259,9 +259,9 @@ def test_the_strength_moves_every_fourth_batch_by_the_mean_sign_of_all_four():
     batches = [[3.0, 0.5], [1.0, -2.0], [0.1, 7.0], [2.0, 2.0]]  # mean signs 1, 0, 1, 1: 0.75 on average
     for number, batch in enumerate(batches):
         assert float(adaptive.strength) == 0, number
-        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch))
+        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch), 0.6, 500.0)
     assert float(adaptive.strength) == pytest.approx(8 / 500_000)
     assert (float(adaptive.signs), adaptive.batches) == (0, 0)
     for batch in [*batches[:3], [-1.0, -1.0]]:  # 0.25
-        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch))
+        adaptive = adaptive.after(torch.tensor(batch).sign().mean(), len(batch), 0.6, 500.0)
     assert float(adaptive.strength) == 0

@@ -71,9 +71,11 @@ def test_workers_that_always_die_end_the_run_with_a_clear_line(lhq, data, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_ctrl_c_reaches_the_workers_and_they_save(data, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_reaches_the_workers_and_they_save(data, tmp_path, workers):
     run = tmp_path / "run"
-    command = lhq_command("train", "stylegan2", data, "-o", run, *SETTINGS, "--set", "images=8000000", *TWO)
+    settings = (*SETTINGS, "--set", "images=8000000", "--workers", workers)
+    command = lhq_command("train", "stylegan2", data, "-o", run, *settings)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (run / metrics.FILE).is_file() or (len(losses_of(run)) < 60 and process.poll() is None):
         time.sleep(0.2)
@@ -84,7 +86,15 @@ def test_ctrl_c_reaches_the_workers_and_they_save(data, tmp_path):
     assert last is not None
     assert int(last.name) == losses_of(run)[-1]["step"]
     facts = json.loads((last / checkpoints.FACTS).read_text())
-    assert list(facts["devices"]) == ["2 x cpu (1 threads)"]
+    assert list(facts["devices"]) == [{1: "cpu (1 threads)", 2: "2 x cpu (1 threads)"}[workers]]
+
+
+def test_a_batch_that_the_workers_cannot_share_is_refused_before_ray_starts(lhq, data, tmp_path):
+    ran = lhq("train", "alis", data, "-o", tmp_path / "run", *SETTINGS, "--workers", "3")
+    assert ran.code == 2
+    assert "cannot be shared by 3 processes" in ran.err
+    assert "Ray" not in ran.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_address_without_workers_is_refused(lhq, data, tmp_path):

@@ -73,3 +73,13 @@ def test_a_compiled_generator_draws_the_same() -> None:
     made = inference.compiled(inference.ready(generator))
     with torch.no_grad():
         assert _error(made.samples(3, 0, 2), generator.samples(3, 0, 2)) <= 1e-5
+
+
+def test_a_generator_that_was_trained_in_a_smaller_format_is_made_ready_in_any():
+    torch.manual_seed(0)
+    plain = {"resolution": 32, "z_dim": 32, "w_dim": 32, "channel_base": 512, "channel_max": 64}
+    generator = alis.Generator(alis.Sizes(**plain)).eval()
+    exact = inference.ready(generator).samples(0, 0, 2)
+    generator.synthesis.computing = torch.bfloat16
+    assert torch.equal(inference.ready(generator).samples(0, 0, 2), exact)
+    assert _error(inference.ready(generator, torch.bfloat16).samples(0, 0, 2), exact) < 0.05
