@@ -22,7 +22,7 @@ class Execution:
 
     team: Team = ALONE
     at_once: int | None = None  # pictures in a process; None: its whole share of the batch
-    compile: bool = False
+    compile: bool = False  # all but the regularisers
 
 
 def cut(recipe: Recipe, execution: Execution) -> tuple[int, list[int]]:
