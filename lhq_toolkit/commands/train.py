@@ -43,7 +43,7 @@ def train(
         typer.Option("--at-once", min=1, help="Pictures at once in a process: fewer need less memory, not accuracy."),
     ] = None,
     compile_: Annotated[
-        bool, typer.Option("--compile", help="Compile the steps, but for the regularisers: for a GPU; takes some minutes.")
+        bool, typer.Option("--compile", help="Compile the steps, but not the regularisers: for a GPU. Takes minutes.")
     ] = False,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
