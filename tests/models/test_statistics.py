@@ -1,7 +1,6 @@
 """Streamed Gaussians are those of the whole, and their Frechet distance is the one others compute."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -309,23 +308,6 @@ def test_neighbours_that_are_alike_widen_the_error() -> None:
         blocks.add(features, 0)
         errors.append(frechet_error(blocks, reference))
     assert errors[1] == pytest.approx(errors[0], rel=0.05)
-
-
-@pytest.mark.slow
-def test_at_2048_dims_a_distance_takes_less_than_two_and_a_half_seconds() -> None:
-    """On two cores with nothing else running; where they are shared, by processor time."""
-    a, b = _gaussian(_features(3000, 2048, 1)), _gaussian(_features(2500, 2048, 2, mean=0.01))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    taken = []
-    try:
-        for _ in range(3):
-            wall, used = time.perf_counter(), time.process_time()
-            frechet(a, b)
-            taken.append(min(time.perf_counter() - wall, (time.process_time() - used) / 2 * 1.25))
-    finally:
-        torch.set_num_threads(threads)
-    assert min(taken) < 2.5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -54,7 +54,6 @@ def test_twenty_failures_in_a_row_open_it_and_one_success_between_them_does_not(
         breaker.failed(breaker.enter(), "HTTP 500")
     began = time.monotonic()
     breaker.failed(breaker.enter(), "HTTP 500")
-    assert time.monotonic() - began < 0.1
     assert breaker.enter() is True, "the first after the pause is a probe"
     assert time.monotonic() - began >= 0.2
 
