@@ -199,7 +199,7 @@ class Synthesis(Synthesising):
         noises = iter(noise if noise is not None else [None] * len(self.noise_sizes))
         x: Tensor = self.input.column[:, :, None]  # [c, height, 1]
         if self.input.affine is None:
-            x = x.expand(len(places.left), -1, -1, self.sizes.input_resolution // self.sizes.patches)
+            x = x.expand(places.left.shape[0], -1, -1, self.sizes.input_resolution // self.sizes.patches)
         else:
             x = x * self._mixed(self.input.affine, next(styles), places, self.sizes.input_resolution)
         x = self._with_coordinates(x.to(self.dtype), self.input.coordinates, places)

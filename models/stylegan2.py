@@ -97,7 +97,7 @@ class Synthesis(Synthesising):
         """`noise`: one tensor per convolution, broadcastable to [batch, 1, size, size]; None for none."""
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * (self.num_ws - 1))
-        x = self.input.to(self.dtype).expand(len(ws), -1, -1, -1)  # [batch, c, 4, 4]
+        x = self.input.to(self.dtype).expand(ws.shape[0], -1, -1, -1)  # [batch, c, 4, 4]
         x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         w = next(styles)
