@@ -30,7 +30,7 @@ class Limits:
     """What a file may ask for. The published networks at 1024x1024 stay well below."""
 
     file: int = 2**31  # bytes
-    opcodes: int = 4_000_000
+    opcodes: int = 2_000_000
     depth: int = 300  # of containers in each other
     name: int = 200  # bytes of a module's or class's name
     tensor: int = 2**28  # bytes

@@ -85,7 +85,7 @@ def misfits(model: str, sizes: Inputs, tensors: Tensors) -> list[str]:
 def told_sizes(tensors: Tensors) -> dict[str, int]:
     """Those sizes of a generator (names begin with `G.`) that the shapes of its tensors tell; empty where it is none.
 
-    Where no resolution has fewer channels than the first, `channel_base` is the least that gives them.
+    `channel_max` and `channel_base` are the least that give the network its channels.
     """
     resolutions = [int(found[1]) for name in tensors if (found := re.fullmatch(_CONV1, name))]
     try:
