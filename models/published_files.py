@@ -36,12 +36,14 @@ class Published:
 
 
 def read(path: Path) -> Published:
-    """The networks of a file: a pickle where its name ends in .pkl, else tensors by name.
+    """The networks of a file, `.pkl` or `.safetensors`.
 
     Raises WeightsError for a file that is broken, asks for anything to be run, or holds no generator.
     """
     if not path.is_file():
         raise WeightsError(f"{path} is not there: give the path of a file of weights")
+    if path.suffix not in (".pkl", ".safetensors"):
+        raise WeightsError(f"{path}: its name must end in .pkl or .safetensors, whichever it is")
     found = _pickled(path) if path.suffix == ".pkl" else _named(path)
     if not any(name.startswith("G.synthesis.") for name in found.tensors):
         raise WeightsError(f"{path} holds no generator of ALIS or StyleGAN2 (no name begins with G.synthesis.)")

@@ -9,14 +9,18 @@ from typing import Any
 
 import published_pickle
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks import importing, networks, recipes, runs
-from benchmarks.recipes import Recipe
+from benchmarks import evaluate, importing, networks, recipes, runs, speed
+from benchmarks.pictures import Pictures
+from benchmarks.recipes import Measurement, Recipe
+from benchmarks.reference import Reference
+from lhq_toolkit import show
 from manifests import atomic
 from manifests.errors import InputError, MisuseError, SetupError
-from models import alis, published
+from models import alis, features, published
 from models.weights import read_sha256
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden"
@@ -173,8 +177,28 @@ def test_sizes_are_found_under_the_model_s_name_its_family_s_or_alone():
     with pytest.raises(MisuseError, match="no sizes of alis; it has: alis_grid2, alis_grid16"):
         importing.sizes_of(text, "alis")
     for broken in (b"{", b"[1]", b"3", b'"x"', b"\xff", b"[" * 100_000):
-        with pytest.raises(MisuseError, match="no JSON|no sizes"):
+        with pytest.raises(MisuseError, match=r"no JSON|no sizes"):
             importing.sizes_of(broken, "alis")
+
+
+def test_it_is_measured_against_any_pictures_of_its_size_and_its_row_tells_no_training(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 0.1)
+    monkeypatch.setattr(speed, "SEARCH_SECONDS", 0.01)
+    recipe = importing.bring(files["stylegan2"], "stylegan2", META["stylegan2"], tmp_path / "RUN")
+    pictures = Pictures(tiny.images(12, 64), "measured", "curated", "a" * 64, "c" * 64)
+    reference = Reference(pictures, features.small())
+    found = evaluate.evaluate(tmp_path / "RUN", reference, Measurement(8, 0, 0), CPU, "9.9")
+    row = found.row
+    assert (row.model, row.budget, row.dataset, row.subset_hash) == ("stylegan2", "imported", "measured", "a" * 64)
+    assert row.recipe_hash == recipes.recipe_hash(recipe)
+    assert (row.images_seen, row.train_hours, row.train_devices, row.seed) == (None,) * 4
+    assert (row.generator, row.discriminator, row.total) == (META["stylegan2"]["params_G"], None, None)
+    assert row.fd is not None
+    assert found.details["step"] == 0
+    assert "imported" in show.leaderboard([row])
+    other = Reference(Pictures(tiny.images(12, 32), "d", "s", "a", "c"), features.small())
+    with pytest.raises(SetupError, match="32 pixels wide, the recipe wants 64"):
+        evaluate.evaluate(tmp_path / "RUN", other, Measurement(8, 0, 0), CPU, "9.9")
 
 
 def test_it_is_not_trained_on(files, tmp_path):
@@ -183,3 +207,6 @@ def test_it_is_not_trained_on(files, tmp_path):
     networks.check(recipe)
     assert (recipe.steps, recipe.images, recipe.dataset) == (0, 0, "")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(atomic.TEMPORARY)]
+    pictures = Pictures(tiny.images(12, 64), "measured", "curated", "a" * 64, "c" * 64)
+    with pytest.raises(SetupError, match="is a run of another recipe"):
+        runs.train(recipes.preset("stylegan2", "measured", "smoke", 64), pictures, tmp_path / "RUN", CPU)

@@ -116,7 +116,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     ),
     "a pickle after a storage's head": (
         lambda marker: _whole(
-            _call(LOAD, _bytes(_storage()[: _storage().index(b"ctorch\n") - 2] + pickle.dumps(_touching(marker), 2)[2:]))
+            _call(
+                LOAD, _bytes(_storage()[: _storage().index(b"ctorch\n") - 2] + pickle.dumps(_touching(marker), 2)[2:])
+            )
         ),
         "in a tensor|is broken|holds",
     ),
@@ -131,9 +133,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
         "claims a tensor of -5 numbers",
     ),
     "one storage many times": (
-        lambda marker: _whole(
-            b"(" + _bytes(_storage(1000)) + b"\x94" + b"".join([_call(LOAD, b"h\x00")] * 9) + b"t"
-        ),
+        lambda marker: _whole(b"(" + _bytes(_storage(1000)) + b"\x94" + b"".join([_call(LOAD, b"h\x00")] * 9) + b"t"),
         "one storage many times",
     ),
     "a tensor larger than its storage": (lambda marker: _tensor(0, [2**40], [1]), "more than it has"),
@@ -308,7 +308,9 @@ def test_a_damaged_pickle_is_read_or_refused(sound, tmp_path, changes):
         data[int(at * len(data))] = value
     path = tmp_path / "network.pkl"
     path.write_bytes(data)
+    told = ""
     try:
         inert_pickle.read(path)
-    except WeightsError as error:
-        assert str(error).isprintable()
+    except WeightsError as error:  # the only one
+        told = str(error)
+    assert told == "" or (told.isprintable() and told.startswith(str(path)))

@@ -95,7 +95,7 @@ def test_a_frame_of_locogan_is_made_from_its_latent_spatial_noise_and_place():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["stylegan2", "alis", "locogan"])
+@pytest.mark.parametrize("model", ["stylegan2", "alis", pytest.param("locogan", marks=pytest.mark.long)])
 def test_a_program_that_is_loaded_again_gives_equal_pixels(model, tmp_path):
     made = portable.portable(_generator(model), styles=model == "locogan")
     portable.save_program(made, tmp_path / "net.pt2")
@@ -109,7 +109,9 @@ def test_a_program_that_is_loaded_again_gives_equal_pixels(model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["alis", pytest.param("stylegan2", marks=pytest.mark.long), "locogan"])
+@pytest.mark.parametrize(
+    "model", ["alis", *(pytest.param(other, marks=pytest.mark.long) for other in ("stylegan2", "locogan"))]
+)
 def test_onnx_agrees_to_a_ten_thousandth(model, tmp_path):
     made = portable.portable(_generator(model))
     portable.save_onnx(made, tmp_path / "net.onnx")
