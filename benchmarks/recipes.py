@@ -227,7 +227,7 @@ def save(recipe: Recipe, run: Path) -> None:
     """Write recipe.json into a run's folder."""
     facts = dataclasses.asdict(recipe)
     if recipe.imported is not None:
-        kept = ("model", "budget", "resolution", *NETWORK_ONLY, "imported")
+        kept: tuple[str, ...] = ("model", "budget", "resolution", *NETWORK_ONLY, "imported")
         kept += ANCHORS_ONLY if recipe.model in WITH_ANCHORS else ()
         facts = {name: value for name, value in facts.items() if name in kept}
     else:

@@ -11,29 +11,17 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import pickletools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.pickle_walk import Limits, RefusedError, refuse, walk
 from models.weights import WeightsError
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may ask for. The published networks at 1024x1024 stay well below."""
-
-    file: int = 2**31  # bytes
-    opcodes: int = 2_000_000
-    depth: int = 300  # of containers in each other
-    name: int = 200  # bytes of a module's or class's name
-    tensor: int = 2**28  # bytes
 
 
 class Record(dict[Any, Any]):
@@ -65,15 +53,7 @@ class _Array(Record):
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, _, data = state
         if math.prod(shape) * _number_type(dtype).itemsize != len(data):
-            _refuse("holds an array that is not as long as it says")
-
-
-class _RefusedError(pickle.UnpicklingError):
-    """The file asks for what is not allowed; the text ends the sentence 'the file ...'."""
-
-
-def _refuse(what: str) -> NoReturn:
-    raise _RefusedError(what)
+            refuse("holds an array that is not as long as it says")
 
 
 _CLASSES = {
@@ -97,74 +77,6 @@ _STORAGES = {"DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16S
 _STORAGES |= {"IntStorage": 4, "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1}  # bytes each
 _NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}  # of NumPy
 
-_LEAVES = {"NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
-_LEAVES |= {"SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "GLOBAL"}
-_EMPTY = {"EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_SET"}
-_FROM_MARK = {"TUPLE", "APPENDS", "SETITEMS", "ADDITEMS"}
-_JOINED = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 2, "SETITEM": 3, "REDUCE": 2, "NEWOBJ": 2, "BUILD": 2}
-_JOINED |= {"STACK_GLOBAL": 2}  # how many of the stack's uppermost become one
-
-
-class _Bounded:
-    """A file that is asked for no more than it has."""
-
-    def __init__(self, stream: BinaryIO, size: int, line: int) -> None:
-        self.stream, self.size, self.line = stream, size, line
-
-    def read(self, count: int) -> bytes:
-        if count > self.size - self.stream.tell():
-            _refuse("is cut short, or claims more bytes than it has")
-        return self.stream.read(count)
-
-    def readline(self) -> bytes:
-        return self.stream.readline(self.line)
-
-
-def _walk(stream: BinaryIO, size: int, limits: Limits, *, storages: bool = False) -> None:
-    """Refuse a pickle whose opcodes, depth or demands are not those of a published network. Builds nothing.
-
-    `storages`: take the opcode by which PyTorch names a storage.
-    """
-    stack: list[int] = []  # how deep each thing on the unpickler's stack is
-    marks: list[int] = []
-    memo: list[int] = []
-    opcodes = pickletools.genops(_Bounded(stream, size, limits.name))  # type: ignore[arg-type]  # it needs no more
-    for number, (opcode, argument, _) in enumerate(opcodes):
-        name = opcode.name
-        if name in _LEAVES:
-            stack.append(0)
-        elif name in _EMPTY:
-            stack.append(1)
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name == "MEMOIZE" or (name in ("BINPUT", "LONG_BINPUT") and argument == len(memo)):
-            memo.append(stack[-1])
-        elif name in ("BINPUT", "LONG_BINPUT") and argument < len(memo):
-            memo[argument] = stack[-1]
-        elif name == "MARK":
-            marks.append(len(stack))
-        elif name in _FROM_MARK:
-            _join(stack, len(stack) - marks.pop() + (name != "TUPLE"))
-        elif name in _JOINED:
-            _join(stack, _JOINED[name])
-        elif name == "FRAME":
-            if argument > size - stream.tell():
-                _refuse("is cut short, or claims more bytes than it has")
-        elif name not in ("PROTO", "STOP") and not (storages and name == "BINPERSID"):
-            _refuse(f"holds {name}, which no published network needs")
-        if number >= limits.opcodes:
-            _refuse(f"has more than {limits.opcodes:,} opcodes")
-        if (stack and stack[-1] > limits.depth) or len(marks) > limits.depth:
-            _refuse(f"nests more than {limits.depth} levels")
-
-
-def _join(stack: list[int], count: int) -> None:
-    """Make one of the uppermost things of the stack, a level deeper than the deepest of them."""
-    if not 0 <= count <= len(stack):
-        _refuse("is broken: it takes what it never made")
-    first = len(stack) - count
-    stack[first:] = [1 + max(stack[first:], default=0)]
-
 
 class _Function:
     """Something that a file may call. A file that wants to change it gets an error."""
@@ -178,48 +90,46 @@ class _Function:
         return self._call(*arguments)
 
     def __setstate__(self, _: Any) -> None:
-        _refuse("wants to change a function")
+        refuse("wants to change a function")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds records. To be used on what `_walk` has seen."""
+    """Builds records. To be used on what `walk` has seen."""
 
     def __init__(self, stream: BinaryIO, size: int, limits: Limits) -> None:
         super().__init__(stream)
         self._left, self._limits = size, limits  # bytes of storages that may still come: a file has each once
-        self._functions = {
-            name: _Function(call)
-            for name, call in {
-                "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
-                "torch.storage._load_from_bytes": self._storage,
-                "torch._utils._rebuild_tensor_v2": _tensor,
-                "torch._utils._rebuild_parameter": _parameter,
-                "numpy.dtype": _dtype,
-                "numpy.core.multiarray._reconstruct": _array,
-                "numpy._core.multiarray._reconstruct": _array,
-                "numpy.core.multiarray.scalar": _scalar,
-                "numpy._core.multiarray.scalar": _scalar,
-            }.items()
+        allowed: dict[str, Callable[..., Any]] = {
+            "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
+            "torch.storage._load_from_bytes": self._storage,
+            "torch._utils._rebuild_tensor_v2": _tensor,
+            "torch._utils._rebuild_parameter": _parameter,
+            "numpy.dtype": _dtype,
+            "numpy.core.multiarray._reconstruct": _array,
+            "numpy._core.multiarray._reconstruct": _array,
+            "numpy.core.multiarray.scalar": _scalar,
+            "numpy._core.multiarray.scalar": _scalar,
         }
+        self._functions = {name: _Function(call) for name, call in allowed.items()}
 
     def find_class(self, module: str, name: str, /) -> Any:
         found = self._functions.get(f"{module}.{name}") or _CLASSES.get(f"{module}.{name}")
-        return found or _refuse(f"asks for {_shown(module)}.{_shown(name)}, which no published network needs")
+        return found or refuse(f"asks for {_shown(module)}.{_shown(name)}, which no published network needs")
 
     def _storage(self, data: bytes) -> Record:
         """The numbers of a storage as PyTorch saved it: [count]."""
         if type(data) is not bytes:
-            _refuse("holds a storage that is none")
+            refuse("holds a storage that is none")
         self._left -= len(data)
         if len(data) > self._limits.tensor or self._left < 0:
-            _refuse(f"holds more than {self._limits.tensor:,} bytes in one tensor, or one storage many times")
+            refuse(f"holds more than {self._limits.tensor:,} bytes in one tensor, or one storage many times")
         _check_storage(data, self._limits)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's own classes of storages are going out of use
             stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             if not isinstance(stored, torch.storage.TypedStorage):
-                _refuse("holds a storage that is none")
-            flat = torch.empty(0, dtype=stored.dtype).set_(stored.untyped())  # type: ignore[call-overload]
+                refuse("holds a storage that is none")
+            flat = torch.empty(0, dtype=stored.dtype).set_(stored.untyped())  # type: ignore[no-untyped-call]
         return _made("torch.Storage", flat)
 
 
@@ -232,15 +142,15 @@ class _HeaderUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str, /) -> int:
         if module != "torch" or name not in _STORAGES:
-            _refuse(f"hides {_shown(module)}.{_shown(name)} in a tensor")
+            refuse(f"hides {_shown(module)}.{_shown(name)} in a tensor")
         return _STORAGES[name]
 
     def persistent_load(self, told: Any, /) -> str:
         kind, width, _, _, count, view = told
         if kind != "storage" or type(width) is not int or type(count) is not int or view is not None:
-            _refuse("holds a storage that is none")
+            refuse("holds a storage that is none")
         if not 0 <= count * width <= self._room:
-            _refuse(f"claims a tensor of {count:,} numbers, more than it has")
+            refuse(f"claims a tensor of {count:,} numbers, more than it has")
         return "storage"
 
 
@@ -250,17 +160,17 @@ def _check_storage(data: bytes, limits: Limits) -> None:
     parts = []
     for _ in range(4):  # a magic number, a version, facts about the machine, the storage
         at = stream.tell()
-        _walk(stream, len(data), limits, storages=True)
+        walk(stream, len(data), limits, storages=True)
         stream.seek(at)
         parts.append(_HeaderUnpickler(stream, len(data) - at).load())
     if parts[-1] != "storage":
-        _refuse("holds a storage that is none")
+        refuse("holds a storage that is none")
 
 
 def _persistent(meta: Any) -> Record:
     """An object whose class came as source text, which is left unread."""
     if not isinstance(meta, dict) or meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
-        _refuse("holds an object whose class it does not name")
+        refuse("holds an object whose class it does not name")
     made = Record()
     made.name, made.state = meta["class_name"], meta.get("state")
     return made
@@ -277,22 +187,22 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Recor
     flat = storage.tensor if isinstance(storage, Record) and storage.name == "torch.Storage" else None
     numbers = (offset, *size, *stride)
     if flat is None or len(size) != len(stride) or any(type(one) is not int or one < 0 for one in numbers):
-        _refuse("holds a tensor that is none")
+        refuse("holds a tensor that is none")
     last = offset + sum((many - 1) * step for many, step in zip(size, stride, strict=True))
     if math.prod(size) > len(flat) or (math.prod(size) and last >= len(flat)):
-        _refuse(f"claims a tensor of size {_shown(str(list(size)))}, which is more than it has")
+        refuse(f"claims a tensor of size {_shown(str(list(size)))}, which is more than it has")
     return _made("torch.Tensor", flat.as_strided(size, stride, offset))
 
 
 def _parameter(tensor: Any, *_: Any) -> Record:
     if not isinstance(tensor, Record) or tensor.name != "torch.Tensor":
-        _refuse("holds a parameter that is no tensor")
+        refuse("holds a parameter that is no tensor")
     return tensor
 
 
 def _dtype(*arguments: Any) -> Record:
     if not arguments or arguments[0] not in _NUMBERS:
-        _refuse(f"holds {_shown(str(arguments[:1]))} of NumPy, which are no plain numbers")
+        refuse(f"holds {_shown(str(arguments[:1]))} of NumPy, which are no plain numbers")
     made = Record(*arguments)
     made.name = "numpy.dtype"
     return made
@@ -300,9 +210,10 @@ def _dtype(*arguments: Any) -> Record:
 
 def _number_type(dtype: Any) -> np.dtype[Any]:
     if not isinstance(dtype, Record) or dtype.name != "numpy.dtype":
-        _refuse("holds numbers of NumPy without their type")
+        refuse("holds numbers of NumPy without their type")
     order = dtype.state[1] if dtype.state else "="
-    return np.dtype(dtype.arguments[0]).newbyteorder(order if order in ("<", ">") else "=")
+    found: np.dtype[Any] = np.dtype(dtype.arguments[0]).newbyteorder(order if order in ("<", ">") else "=")
+    return found
 
 
 def _scalar(dtype: Any, data: Any) -> int | float | bool:
@@ -329,17 +240,17 @@ def read(path: Path, limits: Limits | None = None) -> Any:
         with path.open("rb") as stream:
             size = stream.seek(0, io.SEEK_END)
             if size > limits.file:
-                _refuse(f"has {size:,} bytes, more than {limits.file:,}")
+                refuse(f"has {size:,} bytes, more than {limits.file:,}")
             stream.seek(0)
             if stream.read(1) != pickle.PROTO:
-                _refuse("is no pickle of this century")
+                refuse("is no pickle of this century")
             stream.seek(0)
-            _walk(stream, size, limits)
+            walk(stream, size, limits)
             stream.seek(0)
             return _Unpickler(stream, size, limits).load()
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    except _RefusedError as error:
+    except RefusedError as error:
         raise WeightsError(f"{path} {error}; {REMEDY}") from error
     except Exception as error:  # a broken pickle fails in any way it likes
         raise WeightsError(f"{path} is broken ({_shown(str(error)) or type(error).__name__}); {REMEDY}") from error

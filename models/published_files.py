@@ -70,7 +70,7 @@ def _pickled(path: Path) -> Published:
     generator, discriminator = stored[name], stored.get(DISCRIMINATOR)
     try:
         tensors = {f"G.{key}": one for key, one in _tensors(generator)}
-        networks = (name,)
+        networks: tuple[str, ...] = (name,)
         if isinstance(discriminator, Record):
             tensors |= {f"D.{key}": one for key, one in _tensors(discriminator)}
             networks += (DISCRIMINATOR,)

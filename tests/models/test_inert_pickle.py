@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import inert_pickle
-from models.inert_pickle import Limits, Record
+from models.inert_pickle import Record
+from models.pickle_walk import Limits
 from models.weights import WeightsError
 
 pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # as the published files hold them
