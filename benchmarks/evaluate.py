@@ -19,7 +19,7 @@ from benchmarks.recipes import Measurement, Recipe, recipe_hash
 from benchmarks.reference import Reference
 from benchmarks.runs import Snapshot
 from benchmarks.speed import Speed
-from models import alis, locogan
+from models import alis, locogan, published_files
 from models.counts import parameters
 
 DIGITS = 6  # significant, of measured numbers
@@ -63,10 +63,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure a checkpoint of a run against the pictures it was trained on; `advance` is told of frames.
 
-    Raises SetupError where the pictures are others than those, or there is no such checkpoint.
+    Of an imported network nobody knows these: any pictures of its size will do, and the row names them. Raises
+    SetupError where the pictures are others, or there is no such checkpoint.
     """
     snapshot = runs.open_checkpoint(run, device, checkpoint)
-    runs.refuse_other_pictures(reference.pictures, run)
+    if snapshot.recipe.imported is None:
+        runs.refuse_other_pictures(reference.pictures, run)
+    else:
+        runs.refuse_other_size(snapshot.recipe, reference.pictures)
     generator, real, extractor = snapshot.generator, reference.real, reference.extractor
     alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
     endless = None
@@ -76,7 +80,7 @@ def evaluate(
     shown = _claims(generator, reference, measurement, alone.apart, advance)
     fast = speeds.speed(generator)
     row = Row(
-        **_about_the_run(snapshot),
+        **_about_the_run(snapshot, reference.pictures.dataset),
         **_about_the_pictures(reference, measurement),
         **_about_the_distances(reference.name, alone, endless),
         seam=_rounded(shown.seam.score) if shown.seam else None,
@@ -89,7 +93,7 @@ def evaluate(
         toolkit=toolkit,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    step = snapshot.images // snapshot.recipe.batch
+    step = 0 if snapshot.recipe.imported else snapshot.images // snapshot.recipe.batch
     return Evaluation(row, {"step": step, **_details(reference.name, alone, endless, shown, fast)})
 
 
@@ -182,28 +186,31 @@ def _details(name: str, alone: Independent, endless: Infinity | None, shown: Cla
     return details
 
 
-def _about_the_run(snapshot: Snapshot) -> dict[str, Any]:
-    recipe = snapshot.recipe
+def _about_the_run(snapshot: Snapshot, measured: str) -> dict[str, Any]:
+    """`measured`: the dataset that it was measured against. What an imported network learned from is not known."""
+    recipe, imported = snapshot.recipe, snapshot.recipe.imported
     anchors = isinstance(snapshot.generator, alis.Generator)
     return {
         "model": recipe.model,
-        "dataset": recipe.dataset,
+        "dataset": recipe.dataset if imported is None else measured,
         "resolution": recipe.resolution,
         "budget": recipe.budget,
         "recipe_hash": recipe_hash(recipe),
-        "seed": recipe.seed,
+        "seed": recipe.seed if imported is None else None,
         "anchor_distance": recipe.anchor_distance if anchors else None,
         "patches": recipe.patches if anchors else None,
-        "images_seen": snapshot.images,
-        "train_hours": _rounded(sum(snapshot.devices.values()) / 3600),
-        "train_devices": "; ".join(f"1x {name}" for name in snapshot.devices),
+        "images_seen": snapshot.images if imported is None else None,
+        "train_hours": _rounded(sum(snapshot.devices.values()) / 3600) if imported is None else None,
+        "train_devices": "; ".join(f"1x {name}" for name in snapshot.devices) if imported is None else None,
         **_sizes(recipe),
     }
 
 
-def _sizes(recipe: Recipe) -> dict[str, int]:
+def _sizes(recipe: Recipe) -> dict[str, int | None]:
     with torch.device("meta"):
         generator, discriminator = (parameters(network) for network in networks.build(recipe))
+    if recipe.imported is not None and published_files.DISCRIMINATOR not in recipe.imported.networks:
+        return {"generator": generator, "discriminator": None, "total": None}
     return {"generator": generator, "discriminator": discriminator, "total": generator + discriminator}
 
 

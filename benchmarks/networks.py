@@ -59,6 +59,7 @@ def _generator(recipe: Recipe) -> Generator:
         channel_base=recipe.channel_base,
         channel_max=recipe.channel_max,
         mapping_layers=recipe.mapping_layers,
+        clamp=recipe.clamp,
     )
     if recipe.model == "stylegan2":
         return stylegan2.Generator(plain)
@@ -72,6 +73,7 @@ def _generator(recipe: Recipe) -> Generator:
             anchor_distance=recipe.anchor_distance,
             normalisation=recipe.normalisation,
             coordinates=recipe.model == "alis",
+            float16_styles_from=recipe.float16_styles_from,
         )
     )
 

@@ -19,13 +19,16 @@ from manifests.errors import MisuseError, SetupError
 MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan")
 WITH_ANCHORS = ("alis", "alis-nocoords")
 BUDGETS = ("smoke", "small", "paper")
+IMPORTED = "imported"  # stands in place of a budget
 FILE = "recipe.json"  # in a run's folder
 IDENTITY = ("model", "dataset", "budget", "resolution", "seed")  # have options of their own
-ANCHORS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation")
+ANCHORS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation", "float16_styles_from")
+NETWORK_ONLY = ("z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers", "deviation_group", "clamp")
+IMPORTED_ONLY = ("clamp", "float16_styles_from", "imported")
 
 _ALLOWED = {
     "model": MODELS,
-    "budget": BUDGETS,
+    "budget": (*BUDGETS, IMPORTED),
     "normalisation": ("demodulate", "patch"),
     "precision": ("float32", "bfloat16", "float16", "float64"),
 }
@@ -41,8 +44,21 @@ _BETWEEN = {
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Where networks come from that were trained elsewhere."""
+
+    file: str  # its name
+    sha256: str
+    networks: tuple[str, ...]  # what the file calls them
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """Model x dataset x budget. A field added later gets a default that means 'as before'."""
+    """Model x dataset x budget. A field added later gets a default that means 'as before'.
+
+    Of an imported network nothing about a training is known: its recipe.json has only what its network is made of,
+    here `dataset` is empty, `images` and `batch` are 0, and the settings of a training say nothing.
+    """
 
     model: str
     dataset: str
@@ -82,12 +98,20 @@ class Recipe:
     )
     augment_kimg: float = 500.0  # thousands of pictures in which its strength can rise from 0 to 1
     precision: Literal["float32", "bfloat16", "float16", "float64"] = "float32"  # of the convolutions
+    # Of imported networks; what the first two do, `models.stylegan2.Sizes` and `models.alis.Sizes` tell.
+    clamp: float = 0.0
+    float16_styles_from: int = 0  # pixels
+    imported: Imported | None = None
 
     def __post_init__(self) -> None:
+        if (self.budget == IMPORTED) != (self.imported is not None):
+            raise MisuseError(f"budget {self.budget}: {IMPORTED} stands for networks that were trained elsewhere")
         for name, allowed in _ALLOWED.items():
             if (value := getattr(self, name)) not in allowed:
                 raise MisuseError(f"{name} is {value!r}; it is one of: {', '.join(allowed)}")
         for name in _AT_LEAST_ONE:
+            if self.imported is not None and name in ("images", "batch"):
+                continue
             if getattr(self, name) < 1:
                 raise MisuseError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name, most in _BETWEEN.items():
@@ -102,7 +126,7 @@ class Recipe:
     @property
     def steps(self) -> int:
         """Batches in all."""
-        return -(-self.images // self.batch)
+        return -(-self.images // self.batch) if self.batch else 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +147,7 @@ MEASUREMENTS = {
     "small": Measurement(10_000, snapshots=10, snapshot_frames=2_000, panoramas=3, curve_frames=2_000, stretch=500),
     "paper": Measurement(50_000, snapshots=25, snapshot_frames=5_000, panoramas=4, curve_frames=10_000, stretch=2_000),
 }
+MEASUREMENTS[IMPORTED] = MEASUREMENTS["paper"]
 
 
 def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
@@ -153,7 +178,7 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
 
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
-    names = [field.name for field in dataclasses.fields(recipe) if field.name not in IDENTITY]
+    names = [field.name for field in dataclasses.fields(recipe) if field.name not in (*IDENTITY, *IMPORTED_ONLY)]
     kinds = {
         name: type(getattr(recipe, name)) for name in names if recipe.model in WITH_ANCHORS or name not in ANCHORS_ONLY
     }
@@ -188,6 +213,8 @@ def recipe_hash(recipe: Recipe) -> str:
         for field in dataclasses.fields(recipe)
         if field.name not in without and getattr(recipe, field.name) != field.default
     }
+    if recipe.imported is not None:
+        facts["imported"] = {"sha256": recipe.imported.sha256, "networks": recipe.imported.networks}  # not its name
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -198,12 +225,19 @@ def run_name(recipe: Recipe, pictures_hash: str) -> str:
 
 def save(recipe: Recipe, run: Path) -> None:
     """Write recipe.json into a run's folder."""
-    atomic.write_bytes(run / FILE, (json.dumps(dataclasses.asdict(recipe), indent=2) + "\n").encode())
+    facts = dataclasses.asdict(recipe)
+    if recipe.imported is not None:
+        kept: tuple[str, ...] = ("model", "budget", "resolution", *NETWORK_ONLY, "imported")
+        kept += ANCHORS_ONLY if recipe.model in WITH_ANCHORS else ()
+        facts = {name: value for name, value in facts.items() if name in kept}
+    else:
+        facts = {name: value for name, value in facts.items() if name not in IMPORTED_ONLY}
+    atomic.write_bytes(run / FILE, (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def load(run: Path) -> Recipe:
     """The recipe of a run. Raises SetupError where there is none, or one this toolkit cannot read."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter
     from pydantic import with_config as configured
 
     path = run / FILE
@@ -211,6 +245,9 @@ def load(run: Path) -> Recipe:
         raise SetupError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
     checked = TypeAdapter(configured(ConfigDict(extra="forbid"))(Recipe))
     try:
-        return checked.validate_json(path.read_bytes())
-    except (ValidationError, MisuseError) as error:
+        facts = json.loads(path.read_bytes())
+        if isinstance(facts, dict) and facts.get("budget") == IMPORTED:
+            facts = {"dataset": "", "images": 0, "batch": 0, **facts}
+        return checked.validate_python(facts)
+    except (ValueError, MisuseError) as error:  # pydantic's ValidationError is a ValueError
         raise SetupError(f"{path} is not a recipe that this toolkit can read: {error}") from error

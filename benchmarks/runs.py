@@ -243,11 +243,7 @@ def refuse_foreign(run: Path) -> None:
 
 def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
     """Note recipe and pictures in the run's folder, or check that it was made with these. SetupError if not."""
-    if pictures.resolution != recipe.resolution:
-        raise SetupError(
-            f"the pictures are {pictures.resolution} pixels wide, the recipe wants {recipe.resolution}: export at "
-            f"--resolution {recipe.resolution}"
-        )
+    refuse_other_size(recipe, pictures)
     if (run / recipes.FILE).is_file() and recipes.load(run) != recipe:
         raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
     if (run / DATA).is_file():
@@ -257,6 +253,15 @@ def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
         atomic.write_bytes(run / DATA, (json.dumps(pictures.facts(), indent=2) + "\n").encode())
     if not (run / recipes.FILE).is_file():
         recipes.save(recipe, run)
+
+
+def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
+    """SetupError where the pictures are of another size than the network's."""
+    if pictures.resolution != recipe.resolution:
+        raise SetupError(
+            f"the pictures are {pictures.resolution} pixels wide, the recipe wants {recipe.resolution}: export at "
+            f"--resolution {recipe.resolution}"
+        )
 
 
 def refuse_other_pictures(pictures: Pictures, run: Path) -> None:

@@ -17,6 +17,7 @@ import typer
 from lhq_toolkit import __version__
 from lhq_toolkit.commands import (
     benchmark,
+    convert,
     crawl,
     doctor,
     evaluate,
@@ -24,6 +25,7 @@ from lhq_toolkit.commands import (
     filter_,
     generate,
     heatmap,
+    import_,
     leaderboard,
     manifest,
     models_,
@@ -60,6 +62,8 @@ app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
+app.command("import")(import_.import_)
+app.command("convert")(convert.convert)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")

@@ -32,6 +32,11 @@ class Sizes(stylegan2.Sizes):
 
     `normalisation`: `demodulate` divides by the norm of the weights alone, as the released networks do; `patch`
     also divides what enters a convolution by its standard deviation within the patch (equation 6).
+
+    `float16_styles_from`: from this resolution on each anchor's style of a convolution is divided by its largest
+    value, coordinates' included; 0 for nowhere. The released code does so where it computes in float16 (its four
+    highest resolutions), and never undoes it, so that its float16 is another function than its float32. Here it is
+    a property of the network, whatever the number format.
     """
 
     patches: int = 16  # columns in a frame
@@ -39,6 +44,7 @@ class Sizes(stylegan2.Sizes):
     anchor_distance: int = 2  # frames
     normalisation: Literal["demodulate", "patch"] = "demodulate"
     coordinates: bool = True  # without them (`alis-nocoords`) the learned column is taken as it is, not scaled
+    float16_styles_from: int = 0  # pixels
 
     def __post_init__(self) -> None:
         if self.input_resolution % self.patches or self.resolution < self.input_resolution:
@@ -141,6 +147,7 @@ class Block(nn.Module):
         super().__init__()
         self.size = max(resolution, sizes.input_resolution)
         self.up = resolution > sizes.input_resolution
+        self.divided = resolution >= sizes.float16_styles_from > 0  # styles, by their largest
         self.coordinates: Coordinates | None = None
         self.conv0: StyledConv | None = None
         if resolution > 4:
@@ -184,6 +191,7 @@ class Synthesis(Synthesising):
         self.num_ws = 2 * len(places) + sizes.coordinates  # one per convolution, the last picture's, the input's
         sizes_of_noise = [max(place, sizes.input_resolution) for place in places for _ in range(2)]
         self.noise_sizes = sizes_of_noise[1:]  # the first block has one convolution
+        self.clamp(sizes.clamp)
 
     def forward(self, ws: Tensor, places: Places, noise: Sequence[Tensor] | None = None) -> Tensor:
         """`noise`: one tensor per convolution, [n, 1, size, size / patches]; None for none."""
@@ -191,7 +199,7 @@ class Synthesis(Synthesising):
         noises = iter(noise if noise is not None else [None] * len(self.noise_sizes))
         x: Tensor = self.input.column[:, :, None]  # [c, height, 1]
         if self.input.affine is None:
-            x = x.expand(len(places.left), -1, -1, self.sizes.input_resolution // self.sizes.patches)
+            x = x.expand(places.left.shape[0], -1, -1, self.sizes.input_resolution // self.sizes.patches)
         else:
             x = x * self._mixed(self.input.affine, next(styles), places, self.sizes.input_resolution)
         x = self._with_coordinates(x.to(self.dtype), self.input.coordinates, places)
@@ -200,9 +208,9 @@ class Synthesis(Synthesising):
         for block in cast(list[Block], list(self.blocks)):
             if block.conv0 is not None:
                 x = self._with_coordinates(x, block.coordinates, places)
-                x = self._convolved(block.conv0, x, w, places, next(noises))  # [n, c, size, size / patches]
+                x = self._convolved(block, block.conv0, x, w, places, next(noises))  # [n, c, size, size / patches]
                 w = next(styles)
-            x = self._convolved(block.conv1, x, w, places, next(noises))
+            x = self._convolved(block, block.conv1, x, w, places, next(noises))
             w = next(styles)  # a picture shares its style with the convolution that follows it
             picture = block.to_rgb.run(x, self._mixed(block.to_rgb.affine, w, places, block.size))
             if image is not None:
@@ -211,20 +219,27 @@ class Synthesis(Synthesising):
         assert image is not None
         return image
 
-    def _mixed(self, affine: Dense, w: Tensor, places: Places, size: int) -> Tensor:
-        """The style of each pixel of a column's width, [n, channels, 1, width]: a straight line between anchors."""
+    def _mixed(self, affine: Dense, w: Tensor, places: Places, size: int, *, divided: bool = False) -> Tensor:
+        """The style of each pixel of a column's width, [n, channels, 1, width]: a straight line between anchors.
+
+        `divided`: each anchor's style by its largest value.
+        """
         width = size // self.sizes.patches
         inside = (torch.arange(width, device=w.device, dtype=w.dtype) + 0.5) / width  # pixels are told by their centres
         fraction = (places.offset[:, None] + inside) / self.sizes.span  # [n, width]
         style = affine(w)  # [anchors, channels]: affine maps and straight lines commute
+        if divided:
+            style = style / style.abs().amax(1, keepdim=True)
         left, right = style.index_select(0, places.left), style.index_select(0, places.left + 1)  # [n, channels]
         return torch.lerp(left[:, :, None], right[:, :, None], fraction[:, None])[:, :, None]
 
-    def _convolved(self, layer: StyledConv, x: Tensor, w: Tensor, places: Places, noise: Tensor | None) -> Tensor:
+    def _convolved(
+        self, block: Block, layer: StyledConv, x: Tensor, w: Tensor, places: Places, noise: Tensor | None
+    ) -> Tensor:
         if self.sizes.normalisation == "patch":  # equation 6
             variance = x.float().var((2, 3), unbiased=False, keepdim=True)  # in float16 it may be out of range
             x = x * (variance + EPSILON).rsqrt().to(x.dtype)
-        style = self._mixed(layer.affine, w, places, x.shape[2])
+        style = self._mixed(layer.affine, w, places, x.shape[2], divided=block.divided)
         return layer.run(x, style, None if layer.folded else demodulation(layer)[None], noise)
 
     def _with_coordinates(self, x: Tensor, coordinates: Coordinates | None, places: Places) -> Tensor:

@@ -164,10 +164,12 @@ def _noisy(x: Tensor, noise: Tensor | None) -> Tensor:
 class StyledConv(nn.Module):
     """What a styled 3x3 convolution owns: weights, its style's affine map, bias and the strength of its noise.
 
-    `noise`: the size of a constant noise [noise, noise] that belongs to the layer; None for none.
+    `noise`: the size of a constant noise [noise, noise] that belongs to the layer; None for none. `bound`: what it
+    gives is clamped to +-bound; 0 for not.
     """
 
     noise: Tensor
+    bound: float = 0.0
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False, noise: int | None = None) -> None:
         super().__init__()
@@ -182,14 +184,17 @@ class StyledConv(nn.Module):
 
     def run(self, x: Tensor, style: Tensor, demodulation: Tensor | None, noise: Tensor | None) -> Tensor:
         """x [batch, inputs, h, w], style broadcastable to it, demodulation [batch or 1, outputs], None where folded."""
-        strong = None if noise is None else noise * self.noise_strength
+        made = self._run(x, style, demodulation, None if noise is None else noise * self.noise_strength)
+        return clamped(made, self.bound)
+
+    def _run(self, x: Tensor, style: Tensor, demodulation: Tensor | None, noise: Tensor | None) -> Tensor:
         weight = self.weight.to(x.dtype)
         if demodulation is None:
-            return _noisy(convolve(x * style.to(x.dtype), weight, self.bias, up=self.up), strong)
+            return _noisy(convolve(x * style.to(x.dtype), weight, self.bias, up=self.up), noise)
         if x.dtype == torch.float16:  # sums over many channels would leave its range: scaled before, not after
             gain = math.sqrt(self.weight[0].numel())
             style, demodulation = style / gain, demodulation * gain
-        return activate(convolve(x * style.to(x.dtype), weight, up=self.up), demodulation, self.bias, strong)
+        return activate(convolve(x * style.to(x.dtype), weight, up=self.up), demodulation, self.bias, noise)
 
     def fold(self, demodulation: Tensor) -> None:
         """Take a demodulation [outputs] that no style changes, and the gain, into weights and bias: for generating."""
@@ -198,10 +203,21 @@ class StyledConv(nn.Module):
         self.folded = True
 
 
+def clamped(x: Tensor, bound: float) -> Tensor:
+    """x within +-bound; 0: as it is."""
+    return x.clamp(-bound, bound) if bound else x
+
+
 class Synthesising(nn.Module):
     """A network of styled convolutions, which may compute in another number format than that of their weights."""
 
     computing: torch.dtype | None = None
+
+    def clamp(self, bound: float) -> None:
+        """Bound what every convolution and every picture of a block gives, as published networks do (256); 0: not."""
+        for layer in self.modules():
+            if isinstance(layer, StyledConv | ToRGB):
+                layer.bound = bound
 
     @property
     def dtype(self) -> torch.dtype:
@@ -210,7 +226,9 @@ class Synthesising(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """A styled 1x1 convolution to colours, not demodulated."""
+    """A styled 1x1 convolution to colours, not demodulated; `bound` as in a StyledConv."""
+
+    bound: float = 0.0
 
     def __init__(self, inputs: int, w_dim: int) -> None:
         super().__init__()
@@ -222,4 +240,4 @@ class ToRGB(nn.Module):
         """x [batch, inputs, h, w], style broadcastable to it -> [batch, 3, h, w], float32 at least."""
         gain = 1 / math.sqrt(self.weight.shape[1])
         picture = functional.conv2d(x * (style * gain).to(x.dtype), self.weight.to(x.dtype))
-        return picture.to(self.bias.dtype) + self.bias[:, None, None]
+        return clamped(picture.to(self.bias.dtype) + self.bias[:, None, None], self.bound)

@@ -153,6 +153,7 @@ class Synthesis(Synthesising):
         )
         self.num_ws = 2 * len(places)  # one per convolution, and one for the last picture
         self.noise_sizes = [place for place in places for _ in range(2)][1:]  # resolution of each convolution
+        self.clamp(sizes.clamp)
 
     def forward(
         self, ws: Tensor, spatial: Tensor, first: Tensor, columns: int, noise: Sequence[Tensor] | None = None

@@ -25,7 +25,11 @@ from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToR
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a generator is built from. `channel_base` 16384 is configuration E at 256x256."""
+    """What a generator is built from. `channel_base` 16384 is configuration E at 256x256.
+
+    `clamp`: the bound of what each convolution and each block's picture gives; 0 for none. Published networks were
+    trained with 256, so that float16 would do.
+    """
 
     resolution: int = 256
     z_dim: int = 512
@@ -33,6 +37,7 @@ class Sizes:
     channel_base: int = 16384
     channel_max: int = 512
     mapping_layers: int = 2
+    clamp: float = 0.0
 
     def channels(self, resolution: int) -> int:
         return layers.channels_at(resolution, self.channel_base, self.channel_max)
@@ -73,6 +78,7 @@ class Synthesis(Synthesising):
             for inputs, outputs, place in zip([None, *widths], widths, places, strict=False)
         )
         self.num_ws = 2 * len(places)  # one per convolution, and one for the last picture
+        self.clamp(sizes.clamp)
 
     @property
     def stages(self) -> list[Block]:
@@ -91,7 +97,7 @@ class Synthesis(Synthesising):
         """`noise`: one tensor per convolution, broadcastable to [batch, 1, size, size]; None for none."""
         styles = iter(ws.unbind(1))
         noises = iter(noise if noise is not None else [None] * (self.num_ws - 1))
-        x = self.input.to(self.dtype).expand(len(ws), -1, -1, -1)  # [batch, c, 4, 4]
+        x = self.input.to(self.dtype).expand(ws.shape[0], -1, -1, -1)  # [batch, c, 4, 4]
         x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         w = next(styles)

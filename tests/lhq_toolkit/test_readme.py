@@ -99,10 +99,12 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
         "verify",
         "evaluate",
         "generate",
+        "import",
+        "convert",
         "benchmark",
     )
     every = "\n".join(lhq(command, "--help").out for command in commands)
-    for option in set(re.findall(r"--[a-z][a-z-]+", README)):
+    for option in set(re.findall(r"--[a-z][a-z0-9-]+", README)):
         assert option in every, option
     for setting in re.findall(r"--set ([a-z]+\.[a-z_]+)=", README):
         from pipelines.filters import STAGES
