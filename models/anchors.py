@@ -118,7 +118,7 @@ class Stretch:
         """See `Edit`."""
         return sampling.w(mapping, self.seed, index + (self.source - self.first))
 
-    def noise(self, seed: int, column: Tensor, grid: Grid) -> NoiseOrigin:
+    def noise(self, seed: int, column: Tensor, grid: Grid) -> NoiseOrigin:  # noqa: ARG002
         """See `Edit`."""
         where = _right_of(self, column, grid)
         return NoiseOrigin(where, self.seed, Kind.NOISE, column[where] + (self.source - self.first) * grid.span)
@@ -161,13 +161,13 @@ class Frame:
         index = torch.tensor([self.number])
         return self.first * grid.span + int(counter_random.integers(self.seed, Kind.FRAME_SHIFT, index, grid.shifts))
 
-    def w(self, sampling: Sampling, mapping: Mapping, index: Tensor) -> Tensor:
+    def w(self, sampling: Sampling, mapping: Mapping, index: Tensor) -> Tensor:  # noqa: ARG002
         """See `Edit`."""
         own = index + (FRAME_ANCHORS * self.number - self.first)
         w: Tensor = mapping(counter_random.normal(self.seed, Kind.FRAME_LATENT, 0, own, mapping.z_dim))
         return w
 
-    def noise(self, seed: int, column: Tensor, grid: Grid) -> NoiseOrigin:
+    def noise(self, seed: int, column: Tensor, grid: Grid) -> NoiseOrigin:  # noqa: ARG002
         """See `Edit`: where the frame stands, its own."""
         inside = column - self.column(grid)
         where = (inside >= 0) & (inside < grid.patches)
@@ -186,7 +186,7 @@ class Given:
         """Of its anchors."""
         return len(self.latents)
 
-    def w(self, sampling: Sampling, mapping: Mapping, index: Tensor) -> Tensor:
+    def w(self, sampling: Sampling, mapping: Mapping, index: Tensor) -> Tensor:  # noqa: ARG002
         """See `Edit`."""
         return self.latents.to(mapping.w_avg)[index - self.first]
 
