@@ -41,7 +41,7 @@ class Panorama:
 
 def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float) -> Made:
     """Independent frames in a folder."""
-    with Progress("generate", count, "frames") as progress:
+    with Progress("generate", count, "frames") as progress, stream.named(out):
         paths = generate.frames(snapshot, out, count, seed, truncation, progress.advance)
     return Made(f"{out}: {count:,} frames of seed {seed}", {"files": [str(path) for path in paths]})
 
