@@ -47,7 +47,7 @@ class Nearest:
 
     def w(self, mapping: Mapping, seed: int, index: Tensor) -> Tensor:
         """See `models.anchors.Sampling`."""
-        return torch.cat([self._one(mapping, seed, anchor) for anchor in index.split(1)])
+        return torch.cat([self._one(mapping, seed, anchor) for anchor in torch.split(index, 1)])
 
     def _one(self, mapping: Mapping, seed: int, anchor: Tensor) -> Tensor:
         if int(anchor) % 2 == 0:
@@ -69,7 +69,7 @@ class Clustered:
 
     def w(self, mapping: Mapping, seed: int, index: Tensor) -> Tensor:
         """See `models.anchors.Sampling`."""
-        return torch.cat([self._one(mapping, seed, anchor) for anchor in index.split(1)])
+        return torch.cat([self._one(mapping, seed, anchor) for anchor in torch.split(index, 1)])
 
     def _one(self, mapping: Mapping, seed: int, anchor: Tensor) -> Tensor:
         some = _candidates(mapping, seed, anchor, TRIES)

@@ -21,7 +21,7 @@ LARGEST_WEBP = 16_383  # pixels a side: the format has no more
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
-<style>body {{ margin: 0; background: #111; min-height: 100vh; display: flex; align-items: center; overflow-x: auto }}
+<style>body {{ margin: 0; background: #111; height: 100vh; display: flex; align-items: safe center; overflow: auto }}
 div {{ display: flex }} img {{ display: block; flex: none }}</style>
 <div>{images}</div></html>
 """

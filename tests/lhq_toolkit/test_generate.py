@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -30,9 +31,9 @@ ALIS = {"patches": 4, "input_resolution": 4}
 Generate = Callable[..., dict[str, Any]]
 
 
-def untrained(run: Path, model: str, **changed: object) -> Path:
+def untrained(run: Path, model: str, **changed: Any) -> Path:
     """A run with a checkpoint of step 0, whose noise is seen."""
-    recipe = tiny.recipe(model, **changed)
+    recipe = dataclasses.replace(tiny.recipe(model), **changed)
     (run / checkpoints.FOLDER).mkdir(parents=True)
     recipes.save(recipe, run)
     generator, _ = networks.build(recipe)

@@ -52,3 +52,10 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_pixel_is_made(small_d
     assert (
         subprocess.run(["df", "--output=used", small_disk], capture_output=True, check=True).stdout.split()[-1] == b"0"
     )
+
+
+def test_a_disk_that_has_room_for_the_pixels_and_not_for_the_file_keeps_neither(small_disk: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 3000, 3), np.uint8)  # 576 kB, which no packing makes less
+    with pytest.raises(OSError, match="No space left"):
+        png.write(small_disk / "a.png", Stream(64, 3000, [noise[:, :1000], noise[:, 1000:]]))
+    assert list(small_disk.iterdir()) == []
