@@ -67,7 +67,8 @@ def panorama(
     with Progress("generate", count, "frames") as progress:
         pixels = Stream(world.height, count * world.height, _counted(world, start, count, progress))
         facts = output.write(out, kind, pixels, strip_format, speed)
-    return Made(_told(out, kind, count, asked, facts, edits), facts | ({"edits": edits} if edits else {}))
+    facts |= {"seed": asked.seed, "start": start, "frames": count, "edits": edits}
+    return Made(_told(out, kind, asked, facts), facts)
 
 
 def _counted(world: World, start: int, count: int, progress: Progress) -> Iterator[Pixels]:
@@ -78,15 +79,13 @@ def _counted(world: World, start: int, count: int, progress: Progress) -> Iterat
         progress.advance(done // world.height - progress.done)
 
 
-def _told(
-    out: Path, kind: Kind, count: int, asked: Panorama, facts: dict[str, Any], edits: list[dict[str, Any]]
-) -> str:
-    text = f"{out}: {kind}, {count:,} frames"
+def _told(out: Path, kind: Kind, asked: Panorama, facts: dict[str, Any]) -> str:
+    text = f"{out}: {kind}, {facts['frames']:,} frames"
     if not asked.wishes.connect:
         text += f" of seed {asked.seed} from frame {asked.start} on"
     if "seconds" in facts:
         text += f"; {facts['seconds']:.1f} s at {facts['speed']:.3g} frames a second"
-    for edit in edits:
+    for edit in facts["edits"]:
         first, end = edit["frames"]
         anchors = range(*edit["anchors"])
         named = f"anchors {anchors[0]} to {anchors[-1]}" if len(anchors) > 1 else f"anchor {anchors[0]}"

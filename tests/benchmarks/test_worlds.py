@@ -1,6 +1,7 @@
 """A place of a panorama has the same bits in every picture of it."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -86,13 +87,18 @@ def test_a_network_that_knows_its_frame_is_told_by_the_number() -> None:
     assert found.relative > 0.01
 
 
-def test_tiles_are_made_one_at_a_time() -> None:
-    made: list[int] = []
+def test_tiles_are_made_one_at_a_time_and_forgotten() -> None:
+    tiles: list[weakref.ref[Tensor]] = []
 
-    class Counted(World):
+    class Watched(World):
         def tile(self, number: int) -> Tensor:
-            made.append(number)
-            return super().tile(number)
+            tile = super().tile(number)
+            tiles.append(weakref.ref(tile))
+            return tile
 
-    blocks = Counted(small_alis(), 1).blocks(0, 10**9)
-    assert len(list(itertools.islice(blocks, 3))) == len(made) == 3
+    alive = []
+    for block in itertools.islice(Watched(small_alis(), 1).blocks(5, 10**9), 4):
+        alive.append(sum(tile() is not None for tile in tiles))
+        del block
+    assert len(tiles) == 4
+    assert max(alive) <= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -12,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from endless import untrained_run
 from PIL import Image
 from running import lhq_command
 
-from benchmarks import checkpoints, networks, recipes, runs
+from benchmarks import networks, runs
 from benchmarks.worlds import World
 from lhq_toolkit import cli
 from lhq_toolkit.panoramas import camera
@@ -31,24 +30,10 @@ ALIS = {"patches": 4, "input_resolution": 4}
 Generate = Callable[..., dict[str, Any]]
 
 
-def untrained(run: Path, model: str, **changed: Any) -> Path:
-    """A run with a checkpoint of step 0, whose noise is seen."""
-    recipe = dataclasses.replace(tiny.recipe(model), **changed)
-    (run / checkpoints.FOLDER).mkdir(parents=True)
-    recipes.save(recipe, run)
-    generator, _ = networks.build(recipe)
-    for name, parameter in generator.named_parameters():
-        if name.endswith("noise_strength"):
-            parameter.data.fill_(0.3)
-    tensors = {f"average.{name}": tensor.contiguous() for name, tensor in generator.state_dict().items()}
-    checkpoints.save(run, 0, tensors, {"step": 0, "devices": {}})
-    return run
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """An ALIS of 16x16."""
-    return untrained(tmp_path_factory.mktemp("generate") / "run", "alis", **ALIS)
+    return untrained_run(tmp_path_factory.mktemp("generate") / "run", "alis", **ALIS)
 
 
 @pytest.fixture
@@ -201,7 +186,7 @@ def test_misuse_is_told_in_one_line(run, tmp_path, capsys, arguments, says):
 
 
 def test_models_say_what_they_have_not(tmp_path, capsys):
-    loco, single = (untrained(tmp_path / model, model) for model in ("locogan", "stylegan2"))
+    loco, single = (untrained_run(tmp_path / model, model) for model in ("locogan", "stylegan2"))
     out = tmp_path / "a.png"
     assert cli.run(["generate", str(loco), "-o", str(out), "--panorama", "3"]) == 0
     assert pixels(out).shape == (16, 48, 3)
@@ -233,7 +218,7 @@ def test_a_disk_that_fills_while_pictures_stream_leaves_no_part_under_a_name(run
 @pytest.mark.long
 def test_two_thousand_frames_at_64_pixels_stream_in_flat_memory_and_open(tmp_path):
     """98 MB of numbers, 25 MB of pixels; the process grows by a fraction of them."""
-    run = untrained(tmp_path / "run", "alis", resolution=64, **ALIS)
+    run = untrained_run(tmp_path / "run", "alis", resolution=64, **ALIS)
     grown = {}
     for frames in (20, 2000):
         out = tmp_path / f"{frames}.png"

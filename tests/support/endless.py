@@ -1,15 +1,20 @@
-"""Small untrained generators of panoramas, whose noise is seen."""
+"""Small untrained generators of panoramas, and runs of such, whose noise is seen."""
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
+import tiny
 import torch
+from torch import nn
 
+from benchmarks import checkpoints, networks, recipes
 from models import alis, locogan
 
-G = TypeVar("G", alis.Generator, locogan.Generator)
+G = TypeVar("G", bound=nn.Module)
 SMALL = {"resolution": 32, "z_dim": 16, "w_dim": 16, "channel_base": 256, "channel_max": 32}
 
 
@@ -26,6 +31,17 @@ def small_locogan() -> locogan.Generator:
     """32x32."""
     torch.manual_seed(0)
     return _noisy(locogan.Generator(locogan.Sizes(**SMALL)))  # type: ignore[arg-type]
+
+
+def untrained_run(run: Path, model: str, **changed: Any) -> Path:
+    """A run with a checkpoint of step 0, of 16x16 unless the recipe is changed."""
+    recipe = dataclasses.replace(tiny.recipe(model), **changed)
+    (run / checkpoints.FOLDER).mkdir(parents=True)
+    recipes.save(recipe, run)
+    generator = _noisy(networks.build(recipe)[0])
+    tensors = {f"average.{name}": tensor.contiguous() for name, tensor in generator.state_dict().items()}
+    checkpoints.save(run, 0, tensors, {"step": 0, "devices": {}})
+    return run
 
 
 def _noisy(generator: G) -> G:

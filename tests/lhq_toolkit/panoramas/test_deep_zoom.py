@@ -1,5 +1,6 @@
 """A pyramid that was built while the panorama passed is the one that is built from the whole picture."""
 
+import errno
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,7 @@ from streaming import pixels, stream
 
 from lhq_toolkit.panoramas import deep_zoom
 from lhq_toolkit.panoramas.stream import Pixels
+from manifests import atomic
 
 
 def _level(folder: Path, width: int, height: int) -> Pixels:
@@ -55,3 +57,13 @@ def test_every_level_is_the_mean_of_the_one_above(tmp_path: Path, height: int, w
         expected = _halved(expected)
     assert expected.shape == (1, 1, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dzi", "a_files"]
+
+
+def test_tiles_without_their_file_do_not_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        deep_zoom.write(tmp_path / "a.dzi", stream(8, 600))
+    assert list(tmp_path.iterdir()) == []
