@@ -102,5 +102,5 @@ def _halved(block: Means) -> Means:
     """Half the height and width; the width is even."""
     if len(block) % 2:
         block = np.concatenate([block, block[-1:]])
-    rows = (block[::2] + block[1::2]) / np.float32(2)
-    return (rows[:, ::2] + rows[:, 1::2]) / np.float32(2)
+    rows = block[::2] + block[1::2]
+    return ((rows[:, ::2] + rows[:, 1::2]) / 4).astype(np.float32, copy=False)
