@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lhq_toolkit.panoramas.stream import Stream, named
+from lhq_toolkit.panoramas.stream import Stream, named, new_folder, refuse_existing
 from manifests import atomic
 
 TILE = 512  # pixels
@@ -36,7 +36,7 @@ def tiles_of(path: Path) -> Path:
 def write(path: Path, stream: Stream) -> None:
     """Write the pyramid; FILE.dzi comes last, when all tiles are in their place. On any error nothing remains."""
     last = (max(stream.width, stream.height) - 1).bit_length()
-    with named(path), atomic.whole_folder(tiles_of(path)) as folder:
+    with new_folder(tiles_of(path)) as folder, named(path):
         level = _Level(folder, last, stream.height)
         for block in stream.blocks:
             level.add(block.astype(np.float32))
@@ -44,6 +44,7 @@ def write(path: Path, stream: Stream) -> None:
     try:
         text = _FILE.format(tile=TILE, width=stream.width, height=stream.height)
         with named(path):
+            refuse_existing(path)
             atomic.write_bytes(path, text.encode())
     except BaseException:
         atomic.remove_folder(tiles_of(path))

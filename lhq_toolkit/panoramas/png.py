@@ -18,8 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lhq_toolkit.panoramas.stream import Pixels, Stream, named
-from manifests import atomic
+from lhq_toolkit.panoramas.stream import Pixels, Stream, new_file
 from manifests.errors import MisuseError
 
 LARGEST_WIDTH = 1_000_000  # pixels: libpng opens no wider file unless it is told to
@@ -42,7 +41,7 @@ def check(width: int) -> None:
 def write(path: Path, stream: Stream) -> None:
     """Write the whole picture; on any error nothing remains. OSError where the disk is full."""
     check(stream.width)
-    with named(path), atomic.replacing(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
+    with new_file(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
         _gather(spool, stream)
         with temporary.open("xb") as file:
             _encode(file, spool, stream.height, stream.width)

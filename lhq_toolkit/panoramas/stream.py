@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests import atomic
 from manifests.errors import MisuseError
 
 Pixels = NDArray[np.uint8]
@@ -47,6 +48,22 @@ def refuse_existing(*paths: Path) -> None:
     for path in paths:
         if path.exists():
             raise MisuseError(f"{path} exists; choose another name")
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write, which becomes `path` when it is whole; MisuseError if that came meanwhile."""
+    with named(path), atomic.replacing(path) as temporary:
+        yield temporary
+        refuse_existing(path)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """The same of a folder."""
+    with named(path), atomic.whole_folder(path) as temporary:
+        yield temporary
+        refuse_existing(path)
 
 
 @contextlib.contextmanager

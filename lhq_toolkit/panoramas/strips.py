@@ -9,8 +9,7 @@ from typing import Literal
 
 from PIL import Image
 
-from lhq_toolkit.panoramas.stream import Pixels, Stream, named
-from manifests import atomic
+from lhq_toolkit.panoramas.stream import Pixels, Stream, new_file, new_folder
 from manifests.errors import MisuseError
 
 Format = Literal["png", "webp"]
@@ -40,14 +39,14 @@ def write_webp(path: Path, stream: Stream) -> None:
     """One lossless WebP file, of at most 16,383 pixels."""
     check_webp(stream.width)
     (whole,) = stream.pieces(stream.width)
-    with named(path), atomic.replacing(path) as temporary:
+    with new_file(path) as temporary:
         save(temporary, whole, "webp")
 
 
 def write(folder: Path, stream: Stream, kind: Format = "png") -> list[Path]:
     """strip-00000.png and on, in a folder that appears when all are there; returns their paths, the page last."""
     frames = max(1, STRIP_WIDTH // stream.height)
-    with named(folder), atomic.whole_folder(folder) as temporary:
+    with new_folder(folder) as temporary:
         sizes = list(_saved(temporary, stream.pieces(frames * stream.height), kind))
         images = "".join(
             f'<img src="{name}" width="{width}" height="{stream.height}" alt="" loading="lazy">'

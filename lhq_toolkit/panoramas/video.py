@@ -22,8 +22,7 @@ from typing import IO
 from PIL import Image
 
 from lhq_toolkit.panoramas.camera import RATE
-from lhq_toolkit.panoramas.stream import Pixels, named
-from manifests import atomic
+from lhq_toolkit.panoramas.stream import Pixels, new_file
 from manifests.errors import SetupError
 
 QUALITY = "18"  # x264's constant rate factor: losses that are hardly seen
@@ -40,7 +39,7 @@ def find_encoder() -> str:
 
 def write_mp4(path: Path, views: Iterator[Pixels], width: int, height: int) -> None:
     """H.264 in MP4, which begins to play before all is loaded. On any error nothing remains."""
-    with named(path), atomic.replacing(path) as temporary, tempfile.TemporaryFile() as said:
+    with new_file(path) as temporary, tempfile.TemporaryFile() as said:
         command = [find_encoder(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
         command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE), "-i", "pipe:0"]
         command += ["-c:v", "libx264", "-crf", QUALITY, "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
@@ -73,7 +72,7 @@ def _failure(said: IO[bytes]) -> Exception:
 
 def write_webp(path: Path, views: Iterator[Pixels], width: int, height: int) -> None:
     """An animation without loss, over and over. On any error nothing remains. SetupError from 4 GB on."""
-    with named(path), atomic.replacing(path) as temporary, temporary.open("xb") as file:
+    with new_file(path) as temporary, temporary.open("xb") as file:
         file.write(b"RIFF\0\0\0\0WEBP")
         animated = bytes([0b10, 0, 0, 0])
         _chunk(file, b"VP8X", animated + _three(width - 1) + _three(height - 1))

@@ -78,6 +78,19 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_came_meanwhile_is_not_written_over(tmp_path: Path, name: str) -> None:
+    def blocks() -> Iterator[Pixels]:
+        yield pixels(HEIGHT, 1000)
+        (tmp_path / name).write_bytes(b"mine")
+        yield pixels(HEIGHT, 1000)
+
+    with pytest.raises(MisuseError, match="exists"):
+        WRITERS[name](tmp_path / name, Stream(HEIGHT, 2000, blocks()))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
 def test_an_error_that_names_a_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, named(tmp_path / "a"):
         (tmp_path / "b").read_bytes()
