@@ -1,58 +1,54 @@
-"""Pictures from a trained run: independent frames, or a stretch of its endless panorama."""
+"""Pictures from a trained run: its generator made ready, and independent frames."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-import torch
+from torch import Tensor
 
 from benchmarks import measure, samples
-from benchmarks.networks import Endless
+from benchmarks.measure import Advance, silent
+from benchmarks.networks import Generator
 from benchmarks.runs import Snapshot
+from benchmarks.worlds import World, endless
 from manifests import atomic
 from manifests.errors import MisuseError
 from models import inference
 
-LARGEST_PANORAMA = 2**28  # pixels: it is held in memory
 
+def fastest(snapshot: Snapshot, whole_tiles: bool = False) -> tuple[Snapshot, inference.Choice]:
+    """The snapshot with its generator made ready in the way that is fastest here, and what was tried.
 
-def fastest(snapshot: Snapshot) -> tuple[Snapshot, inference.Choice]:
-    """The snapshot with its generator made ready in the way that is fastest here, and what was tried."""
-    choice = inference.fastest(snapshot.generator, lambda one: one.samples(0, 0, measure.BATCH))
+    It is tried on a batch of frames, or on a tile, which is what panoramas are made of.
+    """
+
+    def draw(one: Generator) -> Tensor:
+        return World(endless(one)).tile(0) if whole_tiles else one.samples(0, 0, measure.BATCH)
+
+    choice = inference.fastest(snapshot.generator, draw)
     return replace(snapshot, generator=choice.generator), choice
 
 
-def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0) -> list[Path]:
-    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`; returns their paths."""
+def frames(
+    snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0, advance: Advance = silent
+) -> list[Path]:
+    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`, all or none; returns their paths."""
     atomic.make_folder(out)
     paths = [out / f"{seed}-{number:05d}.png" for number in range(count)]
     if there := next((path for path in paths if path.exists()), None):
         raise MisuseError(f"{there} exists; choose another folder or another --seed")
-    for first in range(0, count, measure.BATCH):
-        some = paths[first : first + measure.BATCH]
-        images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
-        for path, image in zip(some, measure.pixels(images), strict=True):
-            samples.write(path, image)
+    written: list[Path] = []
+    try:
+        for first in range(0, count, measure.BATCH):
+            some = paths[first : first + measure.BATCH]
+            images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
+            for path, image in zip(some, measure.pixels(images), strict=True):
+                samples.write(path, image)
+                written.append(path)
+            advance(len(some))
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
     return paths
-
-
-def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int = 0, truncation: float = 1.0) -> None:
-    """Write frames start ... start + count - 1 of a seed's panorama as one PNG file.
-
-    Raises MisuseError for a model that has none, and for more than can be held in memory.
-    """
-    generator = snapshot.generator
-    if not isinstance(generator, Endless):
-        raise MisuseError(f"{snapshot.recipe.model} makes single frames: use --frames, or train another model")
-    if out.exists():
-        raise MisuseError(f"{out} exists; choose another name")
-    size, columns = generator.sizes.resolution, generator.sizes.frame_columns
-    if count * size * size > LARGEST_PANORAMA:
-        raise MisuseError(f"{count:,} frames of {size}x{size} are more than fit: {LARGEST_PANORAMA // size**2:,} do")
-    with torch.no_grad():
-        strip = generator.columns(
-            seed, start * columns, count * columns, truncation=truncation, batch=measure.BATCH * columns
-        )
-    atomic.make_folder(out.parent)
-    samples.write(out, measure.pixels(strip))

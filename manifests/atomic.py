@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,28 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
         raise
     fsync(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill; on leaving it becomes `path`, which is not there, durably. On error it goes."""
+    temporary = temporary_beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        fsync_all([*temporary.rglob("*"), temporary], temporary)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that it is never seen in part: first its name, then what it holds."""
+    temporary = temporary_beside(path)
+    path.rename(temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,19 +15,89 @@ from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json
 from manifests.errors import MisuseError
 
+if TYPE_CHECKING:
+    from lhq_toolkit.panoramas.output import Kind
+    from lhq_toolkit.panoramas.wishes import Wishes
+
+
+class StripFormat(StrEnum):
+    """What `--strips` may say."""
+
+    PNG = "png"
+    WEBP = "webp"
+
 
 def generate(
     run: Run,
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A folder, or FILE.png of a panorama.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="A folder of frames; or a panorama as FILE.png, FILE.webp, FILE.dzi (tiled pyramid) or a folder of "
+            "strips.",
+        ),
+    ],
     frames: Annotated[int | None, typer.Option("--frames", min=1, help="Write so many independent frames.")] = None,
     panorama: Annotated[
-        int | None, typer.Option("--panorama", min=1, help="Write one picture, so many frames wide.")
+        int | None, typer.Option("--panorama", min=1, help="Write an endless panorama's stretch, so many frames wide.")
     ] = None,
+    connect: Annotated[
+        str | None,
+        typer.Option(
+            "--connect",
+            metavar="A,B,...",
+            help="Write the panorama that leads from one to the next: SEED (its anchor 0), SEED-NUMBER (a frame, named "
+            "as --frames names its files), or FILE.safetensors (latents w or z).",
+        ),
+    ] = None,
+    equivariance: Annotated[
+        bool,
+        typer.Option("--equivariance", help="Write frames of shifted anchors below each other; tell how they differ."),
+    ] = False,
     start: Annotated[int, typer.Option("--start", help="The panorama's first frame; may be negative.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Which world.")] = 0,
     truncation: Annotated[
         float, typer.Option("--truncation", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
     ] = 1.0,
+    resample: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resample",
+            metavar="FIRST:COUNT:SEED",
+            help="Draw COUNT anchors from FIRST on from another seed; the rest stays bit for bit. May be repeated.",
+        ),
+    ] = None,
+    swap: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--swap",
+            metavar="FIRST:OTHER:COUNT",
+            help="Let COUNT anchors from FIRST and from OTHER on change places. May be repeated.",
+        ),
+    ] = None,
+    nearest: Annotated[
+        int | None,
+        typer.Option(
+            "--nearest", min=2, max=256, help="Every second anchor: of so many that nearest to its neighbours."
+        ),
+    ] = None,
+    clusters: Annotated[
+        int | None,
+        typer.Option("--clusters", min=2, max=256, help="All anchors from one of so many clusters, that of anchor 0."),
+    ] = None,
+    strips: Annotated[StripFormat, typer.Option("--strips", help="What the strips of a folder are.")] = StripFormat.PNG,
+    pan: Annotated[
+        float | None,
+        typer.Option(
+            "--pan",
+            min=0.01,
+            max=100.0,
+            metavar="SPEED",
+            help="Write a video, FILE.mp4 or FILE.webp: a camera travels along, so many frames a second.",
+        ),
+    ] = None,
     fast: Annotated[
         bool,
         typer.Option(
@@ -40,28 +111,59 @@ def generate(
     threads: Threads = None,
     json_: Json = False,
 ) -> int:
-    """Generate frames or a panorama with a checkpoint of RUN, the last. A seed gives the same pictures everywhere."""
-    if (frames is None) == (panorama is None):
-        raise MisuseError("say either --frames N or --panorama N")
-    if frames is not None and start:
-        raise MisuseError("--start is where a panorama begins: use it with --panorama")
-    if panorama is not None and out.suffix.lower() != ".png":
-        raise MisuseError(f"-o {out}: a panorama is a PNG file; give a name that ends in .png")
+    """Generate frames or a panorama with a checkpoint of RUN, the last. A seed gives the same pictures everywhere.
+
+    A panorama is written while it is made, whatever its length. Anchor k stands at frame k times the run's
+    anchor_distance (2); one that changes is seen as far as its neighbours.
+    """
+    from lhq_toolkit.panoramas import wishes
+
+    wished = wishes.read(resample or [], swap or [], connect, nearest, clusters)
+    if sum((frames is not None, panorama is not None, connect is not None, equivariance)) != 1:
+        raise MisuseError("say what to draw: one of --frames N, --panorama N, --connect A,B,... and --equivariance")
+    streamed = panorama is not None or connect is not None
+    _refuse_idle(streamed, start if frames or connect else 0, wished, pan)
+    kind = _kind(out, streamed, equivariance, pan, strips)
     from lhq_toolkit.commands.machine import prepare
 
     chosen = prepare(device, threads)
     from benchmarks import generate as pictures
     from benchmarks import runs
+    from lhq_toolkit import generating
 
     snapshot = runs.open_checkpoint(run, chosen, checkpoint)
     if fast:
-        snapshot, choice = pictures.fastest(snapshot)
+        snapshot, choice = pictures.fastest(snapshot, whole_tiles=frames is None)
         print(choice.told(), file=sys.stderr)
     if frames is not None:
-        made = [str(path) for path in pictures.frames(snapshot, out, frames, seed, truncation)]
+        made = generating.frames(snapshot, out, frames, seed, truncation)
+    elif equivariance:
+        made = generating.equivariance(snapshot, out, seed, start, truncation)
     else:
-        assert panorama is not None
-        pictures.panorama(snapshot, out, panorama, seed, start=start, truncation=truncation)
-        made = [str(out)]
-    print(json.dumps({"files": made}) if json_ else f"{out}: {frames or panorama:,} frames of seed {seed}")
+        assert kind is not None
+        asked = generating.Panorama(wished, seed, start, panorama, truncation)
+        made = generating.panorama(snapshot, asked, out, kind, strips.value, pan)
+    print(json.dumps(made.facts) if json_ else made.told)
     return 0
+
+
+def _refuse_idle(streamed: bool, start: int, wished: Wishes, pan: float | None) -> None:
+    """MisuseError for an option that would change nothing."""
+    if start:
+        raise MisuseError("--start is where a panorama begins: use it with --panorama or --equivariance")
+    if wished.some and not streamed:
+        raise MisuseError("--resample, --swap, --nearest and --clusters change a panorama: use them with --panorama")
+    if pan is not None and not streamed:
+        raise MisuseError("--pan is a camera's way along a panorama: use it with --panorama or --connect")
+
+
+def _kind(out: Path, streamed: bool, equivariance: bool, pan: float | None, strips: StripFormat) -> Kind | None:
+    """What OUT asks for; None for frames and the figure."""
+    from lhq_toolkit.panoramas import output
+
+    kind = output.kind_of(out, pan is not None) if streamed else None
+    if strips is not StripFormat.PNG and kind is not output.Kind.STRIPS:
+        raise MisuseError("--strips is for a folder of strips: name OUT without an ending")
+    if equivariance and out.suffix.lower() != ".png":
+        raise MisuseError(f"-o {out}: the figure is a PNG file; give a name that ends in .png")
+    return kind

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from endless import untrained_run
 from PIL import Image
 
 from benchmarks import leaderboard
-from lhq_toolkit import demo
+from lhq_toolkit import cli, demo
 from manifests.queries import read_queries
 from manifests.tags import BLACKLIST, read_list
 
@@ -68,6 +69,21 @@ def test_the_commands_of_the_benchmark_end_with_a_row_each_and_a_panorama(curate
     assert [row.model for row in leaderboard.read(curated / "leaderboards" / "NAME.csv")] == ["stylegan2", "alis"]
     with Image.open(curated / "panorama.png") as panorama:
         assert panorama.size == (8 * 64, 64)
+
+
+@pytest.mark.slow
+def test_the_commands_that_draw_make_what_they_say(tmp_path, monkeypatch, capsys):
+    """Shorter, and as WebP where there is perhaps no ffmpeg."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what the commands set is put back
+    untrained_run(tmp_path / "RUN", "alis", resolution=64, patches=4, input_resolution=4)
+    commands = block_with("--pan 0.5").replace("2000", "12").replace(" 60 ", " 4 ").replace(".mp4", ".webp").strip()
+    for line in commands.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert program.endswith("/lhq")
+        assert cli.run([*words, "--threads", "1"]) == 0, capsys.readouterr().err
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"RUN", "frames", "long.png", "long.dzi", "long_files", "walk.webp", "edited.png", "joined.png"}
 
 
 @pytest.mark.slow
