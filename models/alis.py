@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from models import counter_random, layers, stylegan2
+from models.anchors import FRAME_ANCHORS, OWN, Anchors
 from models.counter_random import Kind
 from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToRGB
 
-ANCHORS = 3  # left, centre and right of a frame that is trained on
+ANCHORS = FRAME_ANCHORS  # left, centre and right of a frame that is trained on
 
 
 @dataclass(frozen=True)
@@ -259,8 +260,10 @@ class Generator(nn.Module):
 
     def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """ws [batch, num_ws, w_dim] of z [batch, z_dim]: the same w for every layer."""
-        w: Tensor = self.mapping.truncate(self.mapping(z), truncation)
-        return w[:, None].expand(-1, self.synthesis.num_ws, -1)
+        return self._every_layer(self.mapping(z), truncation)
+
+    def _every_layer(self, w: Tensor, truncation: float) -> Tensor:
+        return self.mapping.truncate(w, truncation)[:, None].expand(-1, self.synthesis.num_ws, -1)
 
     def frames(self, ws: Tensor, border: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Images [batch, 3, resolution, resolution] of frames that each have their own three anchors.
@@ -283,12 +286,20 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def columns(
-        self, seed: int, start: int, count: int, *, truncation: float = 1.0, noise: bool = True, batch: int = 64
+        self,
+        seed: int,
+        start: int,
+        count: int,
+        *,
+        truncation: float = 1.0,
+        noise: bool = True,
+        batch: int = 64,
+        anchors: Anchors = OWN,
     ) -> Tensor:
         """Columns start ... start + count - 1 of a seed's panorama: [3, height, count * column_width].
 
-        Any start, also a negative one, in the range of int64. The numbers depend on seed and place alone, up to
-        the rounding of float32, whatever `batch` (columns made at once) is. Raises ValueError for a seed that is
+        Any start, also a negative one, in the range of int64. The numbers depend on seed, place and anchors alone, up
+        to the rounding of float32, whatever `batch` (columns made at once) is. Raises ValueError for a seed that is
         not in [0, 2**64), or a count below 1.
         """
         if count < 1 or batch < 1:
@@ -298,10 +309,10 @@ class Generator(nn.Module):
             column = first + torch.arange(min(batch, start + count - first), device=self.device)
             anchor = column.div(self.sizes.span, rounding_mode="floor")  # the left one's number
             known = anchor[0] + torch.arange(int(anchor[-1] - anchor[0]) + 2, device=self.device)
-            z = counter_random.normal(seed, Kind.ANCHOR, 0, known, self.sizes.z_dim)
+            ws = self._every_layer(anchors.w(self.mapping, seed, known), truncation)
             places = self._places(anchor - anchor[0], column)
-            noises = self.noise(seed, Kind.NOISE, column) if noise else None
-            parts.append(_joined(self.synthesis(self.styles(z, truncation), places, noises), 1)[0])
+            noises = anchors.noise(self.noise, seed, column, self.sizes) if noise else None
+            parts.append(_joined(self.synthesis(ws, places, noises), 1)[0])
         return torch.cat(parts, 2)
 
     @torch.no_grad()

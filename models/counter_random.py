@@ -36,6 +36,7 @@ class Kind(enum.IntEnum):
     PANORAMA_LATENT = 7  # the one of a whole panorama
     SPATIAL = 8  # a panorama's input, which is noise
     FRAME_SPATIAL = 9
+    CLUSTERED = 10  # latents among which clusters are found
     TRAINING_LATENT = 16  # of the fakes of a training
     TRAINING_NOISE = 17
     TRAINING_SHIFT = 18  # where a fake frame stands among its anchors

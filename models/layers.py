@@ -68,6 +68,7 @@ class Mapping(nn.Module):
     def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
         super().__init__()
         widths = [z_dim] + [w_dim] * layers
+        self.z_dim = z_dim
         self.layers = nn.ModuleList(Dense(n, m, rate=0.01, activate=True) for n, m in itertools.pairwise(widths))
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
