@@ -30,6 +30,7 @@ from lhq_toolkit.commands import (
     remove,
     report,
     review,
+    serve,
     status,
     train,
     verify,
@@ -60,6 +61,7 @@ app.command("remove")(remove.remove)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
+app.command("serve")(serve.serve)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")
