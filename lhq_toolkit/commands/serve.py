@@ -11,6 +11,8 @@ from lhq_toolkit.commands.evaluate import Checkpoint, Run
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import AllowRemote, Bind, Json
 
+PORT = 8766
+
 
 def serve(
     run: Run,
@@ -21,7 +23,7 @@ def serve(
     cache: Annotated[int, typer.Option("--cache", min=1, metavar="MIB", help="Memory for tiles that were made.")] = 64,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, show_default="8766, or any where that is taken", help="The port."),
+        typer.Option("--port", min=1, max=65535, show_default=f"{PORT}, or any where that is taken", help="The port."),
     ] = None,
     bind: Bind = "127.0.0.1",
     allow_remote: AllowRemote = False,
@@ -33,25 +35,25 @@ def serve(
 
     It scrolls both ways with mouse, keys and touch; seed, place and what was drawn anew stand in the page's address.
     """
-    from lhq_toolkit.commands.machine import prepare
-
-    chosen = prepare(device, threads)  # before PyTorch is imported
     from lhq_toolkit.guard import listen
-    from lhq_toolkit.serve.server import PORT, open_run
-    from lhq_toolkit.serve.server import serve as serve_run
-
-    painter, about = open_run(run, chosen, checkpoint)
-
-    def ready(addresses: list[str]) -> None:
-        if json_:
-            print(json.dumps({"addresses": addresses, "model": about.model}), flush=True)
-            return
-        size = f"{painter.grid.height}x{painter.grid.height}"
-        print(f"{run}: {about.model} at {size}, {about.images:,} images seen, on {about.device}. Open, works once:")
-        for address in addresses:
-            print(f"  {address}")
-        print("Ctrl-C ends.", flush=True)
 
     with listen(bind, port, PORT, allow_remote) as sock:
-        serve_run(painter, about, cache * 2**20, viewers, sock, ready)
+        from lhq_toolkit.commands.machine import prepare
+
+        chosen = prepare(device, threads)  # before PyTorch is imported
+        from lhq_toolkit.serve import server
+
+        painter, about = server.open_run(run, chosen, checkpoint)
+
+        def ready(addresses: list[str]) -> None:
+            if json_:
+                print(json.dumps({"addresses": addresses, "model": about.model}), flush=True)
+                return
+            size = f"{painter.grid.height}x{painter.grid.height}"
+            print(f"{run}: {about.model} at {size}, {about.images:,} images seen, on {about.device}. Open, works once:")
+            for address in addresses:
+                print(f"  {address}")
+            print("Ctrl-C ends.", flush=True)
+
+        server.serve(painter, about, cache * 2**20, viewers, sock, ready)
     return 0

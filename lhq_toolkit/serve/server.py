@@ -15,8 +15,6 @@ from lhq_toolkit.serve.app import About, make_app
 from lhq_toolkit.serve.painter import Painter
 from manifests.errors import MisuseError
 
-PORT = 8766
-
 
 def open_run(run: Path, device: torch.device, checkpoint: str) -> tuple[Painter, About]:
     """The generator of a run's checkpoint, and what there is to say of it.
