@@ -9,7 +9,7 @@ const CLICK = 4; // pixels of the screen: less is no selection
 export class Moves {
   constructor(strip, {selecting, selected}) {
     Object.assign(this, {strip, selecting, selected});
-    this.hand = null; // {id, x, trail: [[time, x]], from}: `from` is where a selection began, else null
+    this.hand = null; // {id, began, x, trail: [[time, x]], from}: `from` is where a selection began, else null
     const box = strip.box;
     box.addEventListener("pointerdown", (event) => this.down(event));
     box.addEventListener("pointermove", (event) => this.move(event));
@@ -28,9 +28,9 @@ export class Moves {
     this.strip.box.setPointerCapture(event.pointerId);
     this.strip.box.focus({preventScroll: true});
     const from = event.shiftKey || this.selecting() ? this.under(event.clientX) : null;
-    this.hand = {id: event.pointerId, x: event.clientX, began: event.clientX, trail: [], from};
     this.strip.held = from === null;
-    if (this.strip.held) this.strip.drag(0); // stops what moves
+    if (this.strip.held) this.strip.drag(this.strip.place.x); // stops what moves
+    this.hand = {id: event.pointerId, began: event.clientX, x: this.strip.place.x, trail: [], from};
     event.preventDefault();
   }
 
@@ -43,8 +43,7 @@ export class Moves {
       this.strip.redraw();
       return;
     }
-    this.strip.drag((hand.x - event.clientX) / this.strip.scale);
-    hand.x = event.clientX;
+    this.strip.drag(hand.x + (hand.began - event.clientX) / this.strip.scale);
     hand.trail = [...hand.trail, [event.timeStamp, event.clientX]]
       .filter(([time]) => event.timeStamp - time < MEMORY);
   }

@@ -27,6 +27,7 @@ function take(found, how = "replaceState") {
   strip.selection = null;
   strip.show(place);
   tell();
+  written = location.hash;
   remember(how);
 }
 
@@ -40,6 +41,7 @@ function fromAddress() {
 function remember(how = "replaceState") {
   clearTimeout(timer);
   timer = null;
+  if (location.hash !== written) return; // another was typed in, which will be read in a moment
   written = write(place);
   if (location.hash !== written) history[how](null, "", written);
   const frame = place.x / facts.frame;

@@ -64,10 +64,10 @@ export class Strip {
     this.redraw();
   }
 
-  drag(by) {
+  drag(to) {
     this.goal = null;
     this.fling = 0;
-    this.jump(this.place.x + by);
+    this.jump(to);
   }
 
   glide(to) {
@@ -134,7 +134,7 @@ export class Strip {
 
   draw() {
     const {tile, frame} = this.facts;
-    const from = Math.floor(this.left), width = Math.ceil(this.width) + 1;
+    const from = Math.floor(this.left) - 1, width = Math.ceil(this.width) + 3; // the browser mixes neighbours
     if (this.canvas.width !== width || this.canvas.height !== frame) Object.assign(this.canvas, {width, height: frame});
     this.canvas.style.width = `${width * this.scale}px`;
     this.canvas.style.transform = `translateX(${(from - this.left) * this.scale}px)`;
