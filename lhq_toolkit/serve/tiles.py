@@ -100,7 +100,8 @@ class Tiles(Generic[Key]):
         job.waiting += 1
         self._waiting[visitor] += 1
         try:
-            await asyncio.wait({job.done, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {job.done, leaving}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if job.done.done():
                 return job.done.result()
             raise GoneError
