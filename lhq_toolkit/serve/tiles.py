@@ -78,7 +78,7 @@ class Tiles(Generic[Key]):
         self._jobs: dict[Key, _Job[Key]] = {}
         self._queues: OrderedDict[str, deque[_Job[Key]]] = OrderedDict()  # by visitor; the first one's turn is next
         self._waiting: Counter[str] = Counter()
-        self._busy: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None] | None] = set()  # tasks that take the next job when they have made one
 
     @property
     def waiting(self) -> int:
@@ -117,9 +117,7 @@ class Tiles(Generic[Key]):
         job = self._jobs[key] = _Job(key, visitor)
         self._queues.setdefault(visitor, deque()).append(job)
         if len(self._busy) < ATONCE:
-            task = asyncio.create_task(self._work())
-            self._busy.add(task)
-            task.add_done_callback(self._busy.discard)
+            self._busy.add(asyncio.create_task(self._work()))
         return job
 
     def _drop(self, job: _Job[Key]) -> None:
@@ -156,6 +154,7 @@ class Tiles(Generic[Key]):
                 job.done.set_result(data)
             finally:
                 del self._jobs[job.key]
+        self._busy.discard(asyncio.current_task())  # at once: who asks next starts another
 
     def told(self) -> dict[str, Any]:
         """Numbers of its life."""

@@ -98,10 +98,12 @@ def place(page: Any) -> dict[str, str]:
 def shown(page: Any) -> tuple[Pixels, int]:
     """The canvas's pixels, and which pixel of the panorama is its first."""
     settled(page)
-    told = page.evaluate(CANVAS)
+    data = base64.b64decode(page.evaluate(CANVAS))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getchannel("A").getextrema() == (255, 255), "a tile is missing or about to be replaced"
     x = float(place(page)["x"])
     first = int(np.floor(x - page.evaluate(f"{STRIP}.clientWidth") / SCALE / 2)) - 1
-    return decoded(base64.b64decode(told)), first
+    return decoded(data), first
 
 
 def shot(page: Any, name: str) -> None:
