@@ -32,6 +32,7 @@ from lhq_toolkit.commands import (
     remove,
     report,
     review,
+    serve,
     status,
     train,
     verify,
@@ -64,6 +65,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("import")(import_.import_)
 app.command("convert")(convert.convert)
+app.command("serve")(serve.serve)
 app.command("models")(models_.models)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")

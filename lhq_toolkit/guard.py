@@ -25,7 +25,7 @@ ENTER = "/enter"
 MAX_BODY = 64 * 1024  # bytes of a request
 REMOTE = (
     "Let other machines reach the page at --bind ADDRESS. Everything then crosses the network unencrypted: who listens "
-    "there sees the photos and can take over the session."
+    "there sees the pictures and can take over the session."
 )
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

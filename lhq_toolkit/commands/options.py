@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lhq_toolkit.guard import REMOTE
+
 DatasetPath = Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else.")]
 Workers = Annotated[
@@ -15,3 +17,12 @@ Workers = Annotated[
 ]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Use the Ray cluster at this address.")]
 Subset = Annotated[str, typer.Option("--subset", help="Which subset's recipe.")]
+Bind = Annotated[
+    str,
+    typer.Option(
+        "--bind",
+        metavar="ADDRESS",
+        help="The address of this machine to listen at; only this machine reaches 127.0.0.1.",
+    ),
+]
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help=REMOTE)]

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lhq_toolkit.commands.options import DatasetPath, Json, Subset
-from lhq_toolkit.guard import REMOTE
-
-BIND = "The address of this machine to listen at; only this machine reaches 127.0.0.1."
+from lhq_toolkit.commands.options import AllowRemote, Bind, DatasetPath, Json, Subset
 
 
 def review(
@@ -24,8 +21,8 @@ def review(
         int | None,
         typer.Option("--port", min=1, max=65535, show_default="8765, or any where that is taken", help="The port."),
     ] = None,
-    bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help=BIND)] = "127.0.0.1",
-    allow_remote: Annotated[bool, typer.Option("--allow-remote", help=REMOTE)] = False,
+    bind: Bind = "127.0.0.1",
+    allow_remote: AllowRemote = False,
     json_: Json = False,
 ) -> int:
     """Serve a page to keep or reject photos by keyboard, until Ctrl-C.

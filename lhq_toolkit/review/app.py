@@ -14,22 +14,14 @@ from fastapi import Query as InAddress
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from lhq_toolkit.pages.serving import add_files
 from lhq_toolkit.review.desk import Desk, GoneError
 from lhq_toolkit.review.index import Query
 from manifests.errors import InputError, LhqError
 from manifests.thumbnails import reduced, thumbnail
 
 PAGE = Path(__file__).parent / "page"
-FILES = {  # the only files that are served, whatever is asked for
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/lists.js": ("lists.js", "text/javascript; charset=utf-8"),
-    "/grid.js": ("grid.js", "text/javascript; charset=utf-8"),
-    "/server.js": ("server.js", "text/javascript; charset=utf-8"),
-    "/show.js": ("show.js", "text/javascript; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
+FILES = "index.html", "page.js", "lists.js", "grid.js", "server.js", "show.js", "style.css"
 VIEW = 1920, 1440  # pixels into which a single picture fits
 VIEWS_KEPT = 24  # single pictures kept in memory, about half a megabyte each
 LARGE = 40_000_000  # pixels: only one picture of this size is decoded at once
@@ -70,8 +62,7 @@ def make_app(desk: Desk, decoders: int = 2) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     pictures = _Pictures(desk, decoders)
 
-    for path, (name, kind) in FILES.items():
-        app.get(path)(_file(PAGE / name, kind))
+    add_files(app, PAGE, FILES)
 
     @app.exception_handler(LhqError)
     def trouble(request: Request, error: LhqError) -> Response:  # noqa: ARG001
@@ -131,15 +122,6 @@ def make_app(desk: Desk, decoders: int = 2) -> FastAPI:
         return await pictures.answer(request, sha256, lambda path: pictures.view(sha256, path))
 
     return app
-
-
-def _file(path: Path, kind: str) -> Callable[[], Response]:
-    data = path.read_bytes()
-
-    def serve() -> Response:
-        return Response(data, media_type=kind)
-
-    return serve
 
 
 class _Pictures:

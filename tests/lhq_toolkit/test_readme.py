@@ -117,6 +117,7 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
         "generate",
         "import",
         "convert",
+        "serve",
         "benchmark",
     )
     every = "\n".join(lhq(command, "--help").out for command in commands)

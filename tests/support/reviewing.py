@@ -33,11 +33,11 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 @dataclass
 class Serving:
-    """A running review."""
+    """A running page."""
 
     process: subprocess.Popen[str]
-    addresses: Mapping[str, str]  # by reviewer; each works once
-    photos: int
+    addresses: Mapping[str, str]  # by visitor; each works once
+    photos: int = 0  # of a review
 
     @property
     def origin(self) -> str:
@@ -50,10 +50,10 @@ class Serving:
         return self.process.wait(timeout=30)
 
     @contextmanager
-    def client(self, reviewer: str) -> Iterator[httpx.Client]:
-        """A client that came in by the reviewer's address and says where its requests come from."""
+    def client(self, visitor: str) -> Iterator[httpx.Client]:
+        """A client that came in by the visitor's address and says where its requests come from."""
         with httpx.Client(base_url=self.origin, headers={"Origin": self.origin}, timeout=30) as client:
-            answer = client.get(self.addresses[reviewer])
+            answer = client.get(self.addresses[visitor])
             assert answer.status_code == 200, answer.text
             yield client
 
@@ -69,14 +69,19 @@ def free_port() -> int:
 def reviewing(dataset: Path, *reviewers: str, port: int | None = None, more: tuple[str, ...] = ()) -> Iterator[Serving]:
     """`lhq review` of the dataset while the context lasts, unless it is stopped before."""
     names = [part for name in reviewers or ("anna",) for part in ("--reviewer", name)]
-    command = lhq_command("review", dataset, *names, "--port", port or free_port(), "--json", *more)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    with started("review", dataset, *names, "--port", port or free_port(), "--json", *more) as (process, facts):
+        yield Serving(process, facts["addresses"], facts["photos"])
+
+
+@contextmanager
+def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A command that serves, and what it told as JSON when it was ready; killed at the end unless it has ended."""
+    process = subprocess.Popen(lhq_command(*arguments), stdout=subprocess.PIPE, text=True, env=os.environ)
     try:
         assert process.stdout is not None
         told = process.stdout.readline()
-        assert told, "lhq review ended before it served"
-        facts = json.loads(told)
-        yield Serving(process, facts["addresses"], facts["photos"])
+        assert told, f"lhq {arguments[0]} ended before it served"
+        yield process, json.loads(told)
     finally:
         if process.poll() is None:
             process.kill()

@@ -1,8 +1,9 @@
 // The review: which list is open, which photo is chosen, and what the keys do.
 
+import {Refused, get, post} from "./ask.js";
 import {Grid} from "./grid.js";
 import {offer, query, restore} from "./lists.js";
-import {Outbox, Refused, get, post} from "./server.js";
+import {Outbox} from "./server.js";
 import {SIGNS, WORDS, agreement, caption, element, nameOf, number, time} from "./show.js";
 
 const CHUNK = 100; // photos asked for at once

@@ -1,30 +1,8 @@
-// Talks to the server. What changes something is sent in order, again until it is answered, and outlives the page.
+// What changes something is sent to the server in order, again until it is answered, and outlives the page.
+
+import {Refused, post} from "./ask.js";
 
 const AGAIN = 1000; // milliseconds between two attempts
-
-export class Refused extends Error {
-  constructor(status, text) {
-    super(text);
-    this.status = status;
-  }
-}
-
-async function answered(response) {
-  if (response.ok) return response.json();
-  let text = "";
-  try { text = await response.text(); } catch { /* the connection broke */ }
-  try { text = String(JSON.parse(text).detail ?? text); } catch { /* plain text */ }
-  throw new Refused(response.status, text);
-}
-
-export async function get(path) {
-  return answered(await fetch(path));
-}
-
-export async function post(path, body) {
-  return answered(await fetch(path, {method: "POST", headers: {"Content-Type": "application/json"},
-    body: JSON.stringify(body)}));
-}
 
 function token() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,0 +1,1 @@
+"""`lhq serve`: a local page on which a person scrolls through a run's endless panorama."""

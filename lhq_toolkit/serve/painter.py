@@ -1,0 +1,45 @@
+"""Draws tiles with a generator, one at a time, as PNG files: without loss, so that tiles can be put together."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import torch
+from PIL import Image
+
+from benchmarks import measure
+from benchmarks.networks import Endless
+from lhq_toolkit.serve.world import Tile, grid_of
+from manifests.errors import SetupError
+from models import alis, inference
+from models.anchors import Anchors
+
+QUICK = 1  # of zlib's levels: tiles cross no network
+
+
+class Painter:
+    """A generator made ready for nothing but generating; safe to use from several threads."""
+
+    def __init__(self, generator: Endless) -> None:
+        self.grid = grid_of(generator)
+        self._generator = inference.ready(generator)
+        self._turn = threading.Lock()
+
+    def png(self, tile: Tile) -> bytes:
+        """The tile's pixels, those of `columns`, as a PNG file. Raises SetupError where memory does not suffice."""
+        world, columns = tile.world, self.grid.columns
+        more: dict[str, Any] = {"truncation": world.truncation, "batch": columns}
+        if isinstance(self._generator, alis.Generator):
+            more["anchors"] = Anchors(edits=world.redrawn)
+        try:
+            with self._turn:  # beside it the tile before is encoded
+                strip = measure.pixels(self._generator.columns(world.seed, tile.index * columns, columns, **more)).cpu()
+        except torch.OutOfMemoryError as error:
+            raise SetupError(
+                "the GPU's memory is full: end what else runs on it, or serve with --device cpu"
+            ) from error
+        out = io.BytesIO()
+        Image.fromarray(strip.permute(1, 2, 0).numpy()).save(out, "PNG", compress_level=QUICK)
+        return out.getvalue()

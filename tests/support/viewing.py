@@ -1,0 +1,67 @@
+"""`lhq serve` as a process of its own, on a run so small that a tile takes milliseconds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tiny
+import torch
+from PIL import Image
+from reviewing import Serving, free_port, started
+
+from benchmarks import measure, runs
+from benchmarks.pictures import Pictures
+
+FRAME, TILE, SPAN = 16, 64, 32  # pixels
+
+Pixels = npt.NDArray[np.uint8]  # [height, width, 3]
+
+
+def make_run(folder: Path, model: str = "alis") -> Path:
+    """A run of two steps at 16x16: columns of 4 pixels, anchors 2 frames apart."""
+    more = {} if model == "stylegan2" else {"patches": 4, "input_resolution": 4}
+    pictures = Pictures(tiny.images(), "tiny", "curated", "ab" * 32, "cd" * 32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    runs.train(tiny.recipe(model, images=8, **more), pictures, folder, torch.device("cpu"))
+    torch.set_num_threads(threads)
+    return folder
+
+
+@contextmanager
+def viewing(run: Path, *more: object, viewers: int = 1) -> Iterator[Serving]:
+    """`lhq serve` of the run while the context lasts, unless it is stopped before; visitors are called 0, 1, ..."""
+    options = ("--viewers", viewers, "--port", free_port(), "--device", "cpu", "--threads", 1, "--json", *more)
+    with started("serve", run, *options) as (process, facts):
+        yield Serving(process, {str(at): one for at, one in enumerate(facts["addresses"])})
+
+
+def generator_of(run: Path) -> Any:
+    """The run's generator, as `lhq generate` uses it."""
+    return runs.open_last(run, torch.device("cpu")).generator
+
+
+def columns(generator: Any, first: int, width: int, seed: int = 0, **more: Any) -> Pixels:
+    """Pixels first ... first + width - 1 of a panorama, straight from the generator in one batch."""
+    each = generator.sizes.column_width
+    start, end = first // each, -(-(first + width) // each)
+    strip = measure.pixels(generator.columns(seed, start, end - start, batch=end - start, **more))
+    return strip.permute(1, 2, 0).numpy()[:, first - start * each :][:, :width]
+
+
+def decoded(data: bytes) -> Pixels:
+    """A picture's pixels."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def apart(some: Pixels, others: Pixels) -> int:
+    """The largest difference of two pictures of one size, in levels of 255."""
+    assert some.shape == others.shape
+    return int(np.abs(some.astype(int) - others.astype(int)).max())
