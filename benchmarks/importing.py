@@ -32,8 +32,8 @@ def bring(path: Path, model: str, sizes: Mapping[str, Any], run: Path) -> Recipe
     """Make the folder `run` of a file's networks: all of it, or none; its recipe.
 
     model: `alis` or `stylegan2`. sizes: as in `models.published`; what they leave out is taken from the file where it
-    tells it. Raises InputError for a file that is not such a network's, or would have something run; MisuseError for
-    sizes that are missing or make no sense, and where `run` is there.
+    tells it. A discriminator of another make is left out. Raises InputError for a file that is not such a network's, or
+    would have something run; MisuseError for sizes that are missing or make no sense, and where `run` is there.
     """
     refuse_existing(run)
     try:
@@ -46,17 +46,22 @@ def bring(path: Path, model: str, sizes: Mapping[str, Any], run: Path) -> Recipe
         said = ", ".join(f"{name} {str(found.sizes[name])[:40]}" for name in differing)
         raise InputError(f"{path} has other sizes than those given: in the file {said}; correct --sizes, or the file")
     sizes = _complete(path, model, {**found.sizes, **sizes})
+    tensors, kept = found.tensors, found.networks
     try:
-        if misfits := published.misfits(model, sizes, found.tensors):
+        misfits = published.misfits(model, sizes, tensors)
+        if misfits and all(one.startswith("D.") for one in misfits):  # no picture hangs on it
+            tensors = {name: one for name, one in tensors.items() if name.startswith("G.")}
+            kept, misfits = kept[:1], []
+        if misfits:
             more = f", and {len(misfits) - SHOWN:,} more" if len(misfits) > SHOWN else ""
             raise InputError(
                 f"{path} is of another model or other sizes than {_told(sizes)}: {'; '.join(misfits[:SHOWN])}{more}; "
                 "give the sizes it was made with (--sizes)"
             )
-        generator, discriminator = published.load(model, sizes, found.tensors)
+        generator, discriminator = published.load(model, sizes, tensors)
     except ValueError as error:
         raise MisuseError(f"the sizes do not fit each other: {error}; give others with --sizes") from error
-    recipe = _recipe(model, sizes, Imported(path.name, read_sha256(path), found.networks))
+    recipe = _recipe(model, sizes, Imported(path.name, read_sha256(path), kept))
     networks.check(recipe)
     assert generator is not None  # `read` found one
     halves: dict[str, nn.Module | None] = {"average": generator, "discriminator": discriminator}

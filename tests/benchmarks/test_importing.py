@@ -159,6 +159,15 @@ def test_another_model_or_other_sizes_are_refused_with_what_differs(files, tmp_p
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_discriminator_of_another_make_is_left_out(tmp_path):
+    tensors = load_file(GOLDEN / "stylegan2.safetensors") | {"D.b64.conv0.weight": torch.zeros(3)}
+    half = {name: one for name, one in tensors.items() if name.startswith(("G.", "D."))}
+    published_pickle.write(tmp_path / "a.pkl", published_pickle.networks(half))
+    recipe = importing.bring(tmp_path / "a.pkl", "stylegan2", {}, tmp_path / "RUN")
+    assert recipe.imported is not None
+    assert recipe.imported.networks == ("G_ema",)
+
+
 def test_numbers_that_are_none_are_refused(tmp_path):
     tensors = load_file(GOLDEN / "stylegan2.safetensors")
     tensors["G.synthesis.b8.conv0.weight"][0, 0] = float("nan")
@@ -181,6 +190,7 @@ def test_sizes_are_found_under_the_model_s_name_its_family_s_or_alone():
             importing.sizes_of(broken, "alis")
 
 
+@pytest.mark.slow
 def test_it_is_measured_against_any_pictures_of_its_size_and_its_row_tells_no_training(files, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "SECONDS", 0.1)
     monkeypatch.setattr(speed, "SEARCH_SECONDS", 0.01)
