@@ -48,6 +48,7 @@ def examine() -> list[Check]:
         _gpu(),
         _detectron2(),
         _browser(),
+        _encoder(),
         _cache(),
         *_weights(),
         *_keys(),
@@ -121,6 +122,11 @@ def _browser() -> Check:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     says = found or f"none of {', '.join(BROWSERS)} is on the PATH"
     return Check("chromium", OK if found else MISSING, says, "the tests that look at pages in a browser")
+
+
+def _encoder() -> Check:
+    found = shutil.which("ffmpeg")
+    return Check("ffmpeg", OK if found else MISSING, found or "not on the PATH", "lhq generate --pan into FILE.mp4")
 
 
 def _cache() -> Check:

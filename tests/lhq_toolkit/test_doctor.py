@@ -32,7 +32,7 @@ def test_it_names_weights_keys_and_machine_and_prints_no_key(lhq, tmp_path: Path
         assert states[f"weights {name}"] == "missing"
         assert checks[f"weights {name}"]["says"] == f"run: lhq weights fetch {name}"
         assert checks[f"weights {name}"]["needed_for"] == REGISTRY[name].needed_by
-    assert {"gpu", "detectron2", "chromium"} < states.keys()
+    assert {"gpu", "detectron2", "chromium", "ffmpeg"} < states.keys()
     assert SECRET not in ran.out + ran.err
     told = lhq("doctor", env={**env, "FLICKR_API_KEY": ""}, cwd=tmp_path)
     assert told.code == 0
