@@ -11,12 +11,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 from reviewing import free_port
 from running import lhq_command
 from viewing import FRAME, SPAN, TILE, apart, columns, decoded, generator_of, make_run, viewing
 
 from lhq_toolkit.guard import HEADERS
+from lhq_toolkit.serve.server import open_run
 from lhq_toolkit.serve.tiles import WAITING
+from manifests.errors import MisuseError
 
 pytestmark = pytest.mark.slow  # each starts the program
 
@@ -190,7 +193,7 @@ def test_what_the_viewer_no_longer_wants_is_dropped(served):
     assert dropped > 0
 
 
-def test_it_says_for_a_person_what_is_served_where_and_the_token_stands_nowhere_else(run):
+def test_it_says_for_a_person_what_is_served_where_keeps_the_token_to_itself_and_ends_by_ctrl_c(run):
     command = lhq_command("serve", run, "--port", free_port(), "--device", "cpu", "--threads", 1)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -199,29 +202,20 @@ def test_it_says_for_a_person_what_is_served_where_and_the_token_stands_nowhere_
         address = lines[1].strip()
         assert "Ctrl-C" in lines[2]
         assert httpx.get(address).status_code == 200
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, "as the review ends"
     assert address.partition("token=")[2] not in out + err
     assert "Traceback" not in err
 
 
-def test_a_model_without_anchors_is_served_refuses_edits_and_ctrl_c_ends_it_as_it_ends_the_review(tmp_path):
-    run = make_run(tmp_path / "run", "locogan")
-    with viewing(run) as serving, serving.client("0") as client:
-        assert client.get("/api/start").json()["span"] is None
-        tile = client.get("/tile/-1?seed=4")
-        assert apart(decoded(tile.content), columns(generator_of(run), -TILE, TILE, seed=4)) <= 1
-        refused = client.get("/tile/0?edits=1.1.1")
-        assert refused.status_code == 400
-        assert "no anchors" in refused.json()["detail"]
-        assert serving.stop(signal.SIGINT) == 130
+def test_a_model_without_an_endless_image_is_refused(tmp_path):
+    with pytest.raises(MisuseError, match="stylegan2 makes single frames"):
+        open_run(make_run(tmp_path / "single", "stylegan2"), torch.device("cpu"), "last")
 
 
-def test_misuse_is_one_line(lhq, run, tmp_path):
-    single = make_run(tmp_path / "single", "stylegan2")
+def test_misuse_is_one_line(lhq, run):
     for arguments, says in (
-        ((single,), "stylegan2 makes single frames"),
         ((run, "--bind", "0.0.0.0"), "every network"),
         ((run, "--bind", "192.0.2.1"), "--allow-remote"),
     ):
