@@ -196,7 +196,7 @@ def _about_the_run(snapshot: Snapshot) -> dict[str, Any]:
         "patches": recipe.patches if anchors else None,
         "images_seen": snapshot.images,
         "train_hours": _rounded(sum(snapshot.devices.values()) / 3600),
-        "train_devices": "; ".join(f"1x {name}" for name in snapshot.devices),
+        "train_devices": "; ".join(name if " x " in name else f"1x {name}" for name in snapshot.devices),
         **_sizes(recipe),
     }
 

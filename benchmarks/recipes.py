@@ -35,7 +35,7 @@ _AT_LEAST_ONE = (
 )
 _BETWEEN = {
     **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay", "augment_target"), 1.0),
-    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg"), 1e9),
+    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg", "hours"), 1e9),
     "seed": 2**64 - 1,
 }
 
@@ -82,6 +82,7 @@ class Recipe:
     )
     augment_kimg: float = 500.0  # thousands of pictures in which its strength can rise from 0 to 1
     precision: Literal["float32", "bfloat16", "float16", "float64"] = "float32"  # of the convolutions
+    hours: float = 0.0  # of training, after which it ends before all images were shown; 0: never
 
     def __post_init__(self) -> None:
         for name, allowed in _ALLOWED.items():
