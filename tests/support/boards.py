@@ -13,7 +13,8 @@ HASH = "a" * 64
 
 def row(model: str = "alis", fd: float | None = 0.2, *, d: int | None = None, seed: int = 0, **changed: object) -> Row:
     """A smoke run on the sample; of endless models with infinity numbers."""
-    recipe = dataclasses.replace(recipes.preset(model, "sample", "smoke", 64), seed=seed)
+    known = model if model in recipes.MODELS else "alis"
+    recipe = dataclasses.replace(recipes.preset(known, "sample", "smoke", 64), seed=seed)
     if d is not None:
         recipe = dataclasses.replace(recipe, anchor_distance=d)
     values: dict[str, object] = {
