@@ -135,7 +135,8 @@ def side_by_side(jobs: Sequence[tuple[Work[T], Path]], at_once: int, *, cpus: fl
     trouble: BaseException | None = None
     while working or (left and trouble is None):
         while left and trouble is None and len(working) < at_once:
-            working[task.remote(jobs[left[0]][0])] = left.pop(0)
+            at = left.pop(0)
+            working[task.remote(jobs[at][0])] = at
         try:
             ready, _ = ray.wait(list(working), timeout=0.5)
         except KeyboardInterrupt as error:
