@@ -92,4 +92,4 @@ def test_ctrl_c_lets_all_save(data, tmp_path):
     for run in at_work:
         assert checkpoints.reached(run)[0] == steps_of(run)[-1]
         assert not (run / "locks" / "stop").exists()
-    assert not [path for path in runs.glob("locogan*/checkpoints/*")], "a third one was begun"
+    assert not list(runs.glob("locogan*/checkpoints/*")), "a third one was begun"
