@@ -30,10 +30,21 @@ class Published:
 def published() -> list[Published]:
     """All of them, in the file's order."""
     with FILE.open(newline="", encoding="utf-8") as stream:
-        return [
-            Published(**{**row, "resolution": int(row["resolution"]), "value": float(row["value"])})
-            for row in csv.DictReader(stream)
-        ]
+        return [_parsed(row) for row in csv.DictReader(stream)]
+
+
+def _parsed(row: dict[str, str]) -> Published:
+    return Published(
+        model=row["model"],
+        dataset=row["dataset"],
+        resolution=int(row["resolution"]),
+        quantity=row["quantity"],
+        value=float(row["value"]),
+        unit=row["unit"],
+        hardware=row["hardware"],
+        where=row["where"],
+        note=row["note"],
+    )
 
 
 def beside(model: str, dataset: str, resolution: int) -> list[Published]:

@@ -17,7 +17,8 @@ MARGIN = 0.08  # of a span, beyond its ends
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y, name), joined by a line where `joined`; names stand beside the points where `named`."""
+    """Points (x, y, about), joined by a line where `joined`; where `named` what stands before a colon in `about` is
+    written beside the point."""
 
     name: str
     points: Sequence[tuple[float, float, str]]
@@ -64,7 +65,7 @@ class _Scale:
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         every = [step * 10.0**power for power in powers for step in (1, 2, 5)]
         inside = [value for value in every if self.low <= math.log10(value) <= self.high]
-        return inside if len(inside) > 1 else [10**self.low, 10**self.high]
+        return inside if len(inside) > 2 else ticks(10**self.low, 10**self.high)
 
 
 def chart(name: str, title: str, series: Sequence[Series], x: Axis, y: Axis) -> Chart:
@@ -114,14 +115,15 @@ def _names(series: Sequence[Series], across: _Scale, up: _Scale) -> list[Shape]:
     shapes: list[Shape] = []
     taken: list[tuple[float, float]] = []
     every = [point for one in series for point in one.points]
-    for at, value, name in sorted(every, key=lambda point: -up.at(point[1])):
+    for at, value, about in sorted(every, key=lambda point: -up.at(point[1])):
         left, top = across.at(at), up.at(value) + 4
         while any(abs(top - other) < 12 and abs(left - place) < 120 for place, other in taken):
             top -= 12
         taken.append((left, top))
         on_left = left > (LEFT + WIDTH) / 2
         place = left - 8 if on_left else left + 8
-        shapes.append(Text(place, top, cut_text(name, 150, 11), size=11, anchor="end" if on_left else "start"))
+        name = cut_text(about.partition(":")[0], 150, 11)
+        shapes.append(Text(place, top, name, size=11, anchor="end" if on_left else "start"))
     return shapes
 
 

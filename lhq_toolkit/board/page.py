@@ -141,7 +141,7 @@ def _speed(number: int, group: Group, labels: Mapping[Row, str]) -> Chart | None
         return None
     threads = f", {where[1]} threads" if where[0] == "cpu" else ""
     title = f"Quality against speed, on {printable(where[0] or 'an unknown device')}{threads}"
-    named = [Series(point[2].partition(":")[0], [point], joined=False) for point in points]
+    named = [Series("entries", points, joined=False, named=True)]
     axis = Axis("ms per image, one at a time (left is faster, below is nearer)", logarithmic=True)
     return chart(f"speed-{number}", title, named, axis, Axis(group.name))
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from running import run_until_killed
 
 from benchmarks import exports
 from benchmarks.leaderboard import read
@@ -108,13 +109,18 @@ def test_what_was_made_is_used_again_until_its_sources_change(lsun, tmp_path):
     assert benchmark_data.prepared(*key) is None, "an export that is not whole"
 
 
+def road(place: Path) -> list[object]:
+    """The whole road of `tower`, as small as it can be."""
+    command = ["benchmark", "--dataset", "tower", "-o", place / "out", "--leaderboard", place / "tower.csv", "--json"]
+    command += ["--models", "alis", "--resolution", 16, "--workers", 0, "--threads", 1, *tiny.OPTIONS]
+    return [*command, "--set", "images=16", "--set", "batch=8"]
+
+
 @pytest.mark.slow
 def test_an_lmdb_of_lsun_goes_the_whole_road_and_again_in_no_time(lsun, lhq, tmp_path):
-    place = tmp_path / "out"
-    command = ["benchmark", "--dataset", "tower", "-o", place, "--leaderboard", tmp_path / "tower.csv", "--json"]
-    command += ["--models", "alis", "--resolution", 16, "--workers", 0, "--threads", 1, *tiny.OPTIONS]
-    command += ["--set", "images=16", "--set", "batch=8"]
+    place, command = tmp_path / "out", road(tmp_path)
     home = {"LHQ_DATA": str(lsun)}
+    assert run_until_killed(command, {**home, "LHQ_FAULT": "export.picture:3"}) == -9
     first = lhq(*command, env=home)
     assert first.code == 0, first.err
     (row,) = read(tmp_path / "tower.csv")
@@ -160,3 +166,19 @@ def test_the_ablation_trains_each_distance_once():
     ]
     assert len(recipes) == 5
     assert {one.seed for one in recipes} == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_killed_anywhere_the_road_goes_on_to_the_same_row(lsun, lhq, tmp_path):
+    points = ("crawl.placed", "part.write.inside:2", "fit.before_store", "measure.returned", "export.placed")
+    points += ("pictures.inside:2", "checkpoint.before_rename", "train.step:2", "train.judged")
+    home = {"LHQ_DATA": str(lsun)}
+    for point in points:
+        assert run_until_killed(road(tmp_path), {**home, "LHQ_FAULT": point}) == -9, point
+    assert lhq(*road(tmp_path), env=home).code == 0
+    whole = tmp_path / "whole"
+    assert lhq(*road(whole), env={**home, "LHQ_CACHE": str(tmp_path / "cache")}).code == 0
+    (ours,), (theirs,) = (read(place / "tower.csv") for place in (tmp_path, whole))
+    for name in ("subset_hash", "recipe_hash", "images_seen", "fd", "infinity_fd", "n_real"):
+        assert getattr(ours, name) == getattr(theirs, name), name
