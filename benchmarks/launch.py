@@ -125,7 +125,7 @@ def side_by_side(jobs: Sequence[tuple[Work[T], Path]], at_once: int, *, cpus: fl
     """
     import ray
 
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_alone)
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_alone)
     for _, run in jobs:
         (run / runs.STOP).unlink(missing_ok=True)
     left = list(range(len(jobs)))
@@ -184,7 +184,7 @@ def _cause(error: Any) -> BaseException:
     cause = getattr(error, "cause", None)
     if isinstance(cause, _InterruptedError):
         return KeyboardInterrupt()
-    return cause if isinstance(cause, (*_OURS, *_BUGS)) else error  # type: ignore[no-any-return]
+    return cause if isinstance(cause, (*_OURS, *_BUGS)) else error
 
 
 def _counted(deaths: tuple[int, str], run: Path, error: Exception) -> tuple[int, str]:

@@ -74,8 +74,8 @@ def _preset(row: Row) -> Recipe | None:
         return None
     try:
         recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)
-        said = {"anchor_distance": row.anchor_distance} if row.anchor_distance is not None else {}
-        recipe = dataclasses.replace(recipe, seed=row.seed, **said)
+        distance = recipe.anchor_distance if row.anchor_distance is None else row.anchor_distance
+        recipe = dataclasses.replace(recipe, seed=row.seed, anchor_distance=distance)
     except LhqError:
         return None
     return recipe if recipe_hash(recipe) == row.recipe_hash else None

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import leaderboard
+from benchmarks import leaderboard, paper
 from benchmarks.leaderboard import Row
 from lhq_toolkit.board import page, text
 from lhq_toolkit.board.pictures import Drawn
@@ -50,7 +50,7 @@ def contents(
     """Every file but the sums, by its place in the folder."""
     files = {
         "leaderboard.csv": leaderboard.as_csv(rows),
-        "paper.csv": page.paper.FILE.read_bytes(),
+        "paper.csv": paper.FILE.read_bytes(),
         "index.html": page.html(name, groups, drawn, toolkit).encode("utf-8", errors="replace"),
         "leaderboard.md": (text.markdown(groups) + "\n").encode("utf-8", errors="replace"),
         "leaderboard.tex": (text.latex(groups) + "\n").encode("utf-8", errors="replace"),
