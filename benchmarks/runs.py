@@ -112,7 +112,7 @@ def _is_over(training: Training, seconds: float) -> bool:
     """Whether all images were shown or, as the one that leads knows (seconds of training), the hours are over."""
     if training.step >= training.recipe.steps:
         return True
-    if not training.recipe.hours or training.step % CLOCK_STEPS:
+    if not training.recipe.hours or not training.step or training.step % CLOCK_STEPS:
         return False
     return bool(training.team.told(int(seconds >= 3600 * training.recipe.hours), training.device))
 
