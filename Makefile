@@ -6,13 +6,15 @@ INSTALLED := $(VENV)/.installed
 # One more than there are processors, for many tests wait for processes that start; at most 4.
 TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile
 
-.PHONY: help setup demo benchmark convergence pictures test test-fast test-long check format clean
+.PHONY: help setup demo benchmark bench convergence pictures test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup      install everything into .venv"
 	@echo "make demo       the whole road on sample photographs and painted scenes, into out/demo"
-	@echo "make benchmark  DATASET=NAME [DATA=PATH] [BUDGET=smoke|small|paper] [MODELS=a,b]: train, measure, rank"
+	@echo "make benchmark  DATASET=tower|bridge|lhq|lhq1024|sample|PATH [DATA=PATH] [BUDGET=smoke|small|paper]"
+	@echo "                [MODELS=a,b] [ABLATION=distance] [UNTIL=time] [PLAN=1]: curate, train, measure, rank"
+	@echo "make bench      every measurement of speed in one table, compared with the last one by ratios"
 	@echo "make test       formatting, types, import rules and all tests but the long ones"
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
@@ -34,7 +36,12 @@ demo: setup
 
 benchmark: setup
 	@test -n "$(DATASET)" || { echo "which data? make benchmark DATASET=NAME [DATA=PATH] [BUDGET=...] [MODELS=...]"; exit 2; }
-	@$(BIN)/lhq benchmark --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(if $(BUDGET),--budget "$(BUDGET)") $(if $(MODELS),--models "$(MODELS)")
+	@$(BIN)/lhq benchmark --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(if $(BUDGET),--budget "$(BUDGET)") \
+		$(if $(MODELS),--models "$(MODELS)") $(if $(ABLATION),--ablation "$(ABLATION)") $(if $(UNTIL),--until "$(UNTIL)") \
+		$(if $(PLAN),--plan)
+
+bench: setup
+	@$(BIN)/python -m benchmarks.perf._all
 
 convergence: setup
 	@$(BIN)/python -m lhq_toolkit.convergence

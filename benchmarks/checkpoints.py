@@ -38,6 +38,16 @@ def last(run: Path) -> Path | None:
     return max((run / FOLDER).glob("[0-9]*"), default=None)
 
 
+def reached(run: Path) -> tuple[int, float]:
+    """Step of the newest checkpoint, and seconds of training until then; 0 where there is none that can be read."""
+    newest = last(run)
+    try:
+        facts = json.loads((newest / FACTS).read_bytes()) if newest is not None else {}
+        return int(facts.get("step", 0)), sum(map(float, facts.get("devices", {}).values()))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0, 0.0
+
+
 def at(run: Path, step: int) -> Path:
     """The checkpoint of a step."""
     return run / FOLDER / f"{step:08d}"

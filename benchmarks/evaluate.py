@@ -201,9 +201,13 @@ def _about_the_run(snapshot: Snapshot, measured: str) -> dict[str, Any]:
         "patches": recipe.patches if anchors else None,
         "images_seen": snapshot.images if imported is None else None,
         "train_hours": _rounded(sum(snapshot.devices.values()) / 3600) if imported is None else None,
-        "train_devices": "; ".join(f"1x {name}" for name in snapshot.devices) if imported is None else None,
+        "train_devices": _devices(snapshot) if imported is None else None,
         **_sizes(recipe),
     }
+
+
+def _devices(snapshot: Snapshot) -> str:
+    return "; ".join(name if " x " in name else f"1x {name}" for name in snapshot.devices)
 
 
 def _sizes(recipe: Recipe) -> dict[str, int | None]:

@@ -1,7 +1,10 @@
-"""Several processes or machines train one run: Ray Train starts them, joins them by torch.distributed, and says when
-one dies. They are then all started again and go on from the last checkpoint.
+"""Several processes or machines train one run, or several runs at once.
 
-The one place in `benchmarks` that knows Ray, which must have been started. The run's folder must be reachable from
+One run: Ray Train starts the processes, joins them by torch.distributed, and says when one dies. They are then all
+started again and go on from the last checkpoint. Several runs: each is a task of Ray in a process of its own; one that
+dies is started again by itself.
+
+The one place in `benchmarks` that knows Ray, which must have been started. The folders of runs must be reachable from
 every machine.
 """
 
@@ -11,7 +14,7 @@ import logging
 import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,10 +52,7 @@ def together(work: Work[T], workers: int, run: Path, *, on_gpus: bool) -> T:
         now = _progress(run)
         deaths, before = (1 if now > before else deaths + 1), now
         if deaths >= DEATHS:
-            raise SetupError(
-                f"workers of {run} died {DEATHS} times without a new checkpoint ({_first_line(outcome)}); is there "
-                "enough memory for all of them? The run can go on from its last checkpoint"
-            ) from outcome
+            raise _too_often(run, outcome) from outcome
         logging.getLogger(__name__).warning(
             "a worker died (%s): all start again from the last checkpoint", _first_line(outcome)
         )
@@ -115,6 +115,93 @@ def _in_worker(work: Work[T]) -> T:
         raise _InterruptedError from error
 
 
+def side_by_side(jobs: Sequence[tuple[Work[T], Path]], at_once: int, *, cpus: float, gpus: float) -> list[T]:
+    """Call each work in a process of its own, so many at once, each with so many processors and GPUs.
+
+    What they return, in their order. jobs: the work, which must be importable where it runs, and its run's folder. A
+    process that dies is started again and costs what was done since the last checkpoint. Ctrl-C asks all to save,
+    waits for it, and raises KeyboardInterrupt; an error of one lets the others save, too. SetupError when one dies
+    again and again.
+    """
+    import ray
+
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_alone)
+    for _, run in jobs:
+        (run / runs.STOP).unlink(missing_ok=True)
+    left = list(range(len(jobs)))
+    working: dict[Any, int] = {}
+    done: dict[int, T] = {}
+    deaths = [(0, _progress(run)) for _, run in jobs]
+    trouble: BaseException | None = None
+    while working or (left and trouble is None):
+        while left and trouble is None and len(working) < at_once:
+            at = left.pop(0)
+            working[task.remote(jobs[at][0])] = at
+        try:
+            ready, _ = ray.wait(list(working), timeout=0.5)
+        except KeyboardInterrupt as error:
+            if trouble is not None:
+                raise
+            trouble, ready = error, []
+            print("saving; a second Ctrl-C ends at once", file=sys.stderr, flush=True)
+        for one in ready:
+            at = working.pop(one)
+            try:
+                done[at] = ray.get(one)
+            except ray.exceptions.RayTaskError as error:
+                trouble = trouble or _cause(error)
+            except ray.exceptions.RayError as error:
+                deaths[at] = _counted(deaths[at], jobs[at][1], error)
+                left.insert(0, at)
+                if deaths[at][0] >= DEATHS:
+                    trouble = trouble or _too_often(jobs[at][1], error)
+        if trouble is not None:
+            for at in working.values():
+                _ask_to_stop(jobs[at][1])
+    for _, run in jobs:
+        (run / runs.STOP).unlink(missing_ok=True)
+    if trouble is not None:
+        raise trouble
+    return [done[at] for at in range(len(jobs))]
+
+
+def _ask_to_stop(run: Path) -> None:
+    stop = run / runs.STOP
+    stop.parent.mkdir(parents=True, exist_ok=True)
+    stop.touch()
+
+
+def _alone(work: Work[T]) -> T:
+    """In a process of its own: the whole team."""
+    try:
+        return work(Team(launched=True))
+    except KeyboardInterrupt as error:
+        raise _InterruptedError from error
+
+
+def _cause(error: Any) -> BaseException:
+    """What a task ended with: our own errors as they are."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, _InterruptedError):
+        return KeyboardInterrupt()
+    return cause if isinstance(cause, (*_OURS, *_BUGS)) else error
+
+
+def _counted(deaths: tuple[int, str], run: Path, error: Exception) -> tuple[int, str]:
+    """Deaths in a row without a new checkpoint, and the last checkpoint; tells of this one."""
+    before, now = deaths[1], _progress(run)
+    said = f"the worker of {run.name} died ({_first_line(error)}): it starts again from its last checkpoint"
+    logging.getLogger(__name__).warning(said)
+    return (1 if now > before else deaths[0] + 1), now
+
+
+def _too_often(run: Path, error: Exception) -> SetupError:
+    return SetupError(
+        f"workers of {run} died {DEATHS} times without a new checkpoint ({_first_line(error)}); is there enough memory "
+        "for all of them? The run can go on from its last checkpoint"
+    )
+
+
 class _Fitting:
     """A trainer at work in a thread: in the main one it would take over Ctrl-C."""
 
@@ -141,9 +228,7 @@ class _Fitting:
                     raise
                 asked = True
                 print("saving; a second Ctrl-C ends at once", file=sys.stderr, flush=True)
-                stop = run / runs.STOP
-                stop.parent.mkdir(exist_ok=True)
-                stop.touch()
+                _ask_to_stop(run)
         if self._error is not None:
             raise self._error
         if asked:

@@ -6,11 +6,13 @@ import csv
 import dataclasses
 import io
 import math
+import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from manifests import atomic
 from manifests.errors import SetupError
@@ -89,62 +91,125 @@ class Row:
         """What rows are ranked by: fid, else fd."""
         return self.fd if self.fid is None else self.fid
 
+    @property
+    def endless(self) -> float | None:
+        """infinity_fid, else infinity_fd."""
+        return self.infinity_fd if self.infinity_fid is None else self.infinity_fid
+
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+KINDS: Mapping[str, tuple[type, bool]] = {  # of each column, and whether it may be empty
+    name: (typing.get_args(kind)[0], True) if isinstance(kind, types.UnionType) else (kind, False)
+    for name, kind in typing.get_type_hints(Row).items()
+}
+_NUMBER = {int: re.compile(r"[0-9]{1,20}"), float: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong in a file, and where. column: empty where it is the whole line."""
+
+    line: int
+    column: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}{', ' + self.column if self.column else ''}: {self.what}"
 
 
 def read(path: Path) -> list[Row]:
     """The rows of a leaderboard. Raises SetupError that names line and column where it is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise SetupError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"{path} cannot be read: {error}") from error
+    rows, problems = parse(text)
+    if problems:
+        more = f" (and {len(problems) - 1} more: lhq leaderboard check {path})" if len(problems) > 1 else ""
+        raise SetupError(f"{path}, {problems[0]}{more}")
+    return [row for _, row in rows]
+
+
+def parse(text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:
+    """Rows with the number of the line where each ends, and everything that keeps others from being rows."""
+    rows: list[tuple[int, Row]] = []
+    problems: list[Problem] = []
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = next(lines, [])
-        if tuple(header) != COLUMNS:
-            odd = sorted(set(header) ^ set(COLUMNS)) or ["their order"]
-            raise SetupError(f"{path} is not a leaderboard: its columns differ from ours in {', '.join(odd[:5])}")
-        return [_parsed(path, lines.line_num, line) for line in lines]
+        if header := _problems_of_header(next(lines, [])):
+            return [], header
+        for cells in lines:
+            row, found = _parsed(lines.line_num, cells)
+            problems += found
+            if row is not None:
+                rows.append((lines.line_num, row))
     except csv.Error as error:
-        raise SetupError(f"{path}, line {lines.line_num}: {error}") from error
+        problems.append(Problem(lines.line_num, "", f"not CSV: {error}"))
+    return rows, problems
 
 
-def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
-    if len(line) != len(COLUMNS):
-        raise SetupError(f"{path}, line {number}: {len(line)} cells, {len(COLUMNS)} are needed")
-    kinds = typing.get_type_hints(Row)
-    values: dict[str, typing.Any] = {}
-    for name, text in zip(COLUMNS, line, strict=True):
-        kind = kinds[name]
-        optional = isinstance(kind, types.UnionType)
-        plain = typing.get_args(kind)[0] if optional else kind
+def _problems_of_header(header: Sequence[str]) -> list[Problem]:
+    if tuple(header) == COLUMNS:
+        return []
+    if not set(header) & set(COLUMNS):
+        return [Problem(1, "", "not a leaderboard: none of its columns is ours")]
+    said = [Problem(1, name, "this column is missing") for name in COLUMNS if name not in header]
+    said += [Problem(1, name[:40], "no such column is known") for name in header if name not in COLUMNS]
+    said += [Problem(1, name, "this column stands there twice") for name in COLUMNS if header.count(name) > 1]
+    return said or [Problem(1, "", "the columns stand in another order")]
+
+
+def _parsed(number: int, cells: Sequence[str]) -> tuple[Row | None, list[Problem]]:
+    if len(cells) != len(COLUMNS):
+        return None, [Problem(number, "", f"{len(cells)} cells, {len(COLUMNS)} are needed")]
+    values: dict[str, Any] = {}
+    problems = []
+    for name, text in zip(COLUMNS, cells, strict=True):
+        kind, optional = KINDS[name]
         try:
-            values[name] = None if optional and text == "" else plain(text)
-            if plain is float and values[name] is not None and not math.isfinite(values[name]):
-                raise ValueError(text)
-        except ValueError as error:
-            raise SetupError(f"{path}, line {number}, {name}: {text!r} is not of kind {plain.__name__}") from error
+            values[name] = None if optional and text == "" else _value(text, kind)
+        except ValueError:
+            problems.append(Problem(number, name, f"{text[:40]!r} is not of kind {kind.__name__}"))
+    if problems:
+        return None, problems
     try:
-        return Row(**values)
+        return Row(**values), []
     except ValueError as error:
-        raise SetupError(f"{path}, line {number}: {error}") from error
+        return None, [Problem(number, "", str(error))]
+
+
+def _value(text: str, kind: type) -> str | int | float:
+    """A cell as it is written: plain digits, no infinity. ValueError for anything else."""
+    if kind is str:
+        return text
+    if not _NUMBER[kind].fullmatch(text):
+        raise ValueError(text)
+    value: int | float = kind(text)
+    if not (math.isfinite(value) if kind is float else 0 <= value < 2**64):
+        raise ValueError(text)
+    return value
 
 
 def add(path: Path, row: Row) -> bool:
     """Append a row, atomically; False, and nothing is written, where the very row is there already."""
+    return bool(extend(path, [row]))
+
+
+def extend(path: Path, new: Sequence[Row]) -> list[Row]:
+    """Append rows, atomically; those that were not there yet are returned."""
     atomic.make_folder(path.parent)
     with locked(path.parent, f"leaderboard-{path.stem}", wait_seconds=30.0):
         rows = read(path) if path.exists() else []
-        if row in rows:
-            return False
-        atomic.write_bytes(path, _text([*rows, row]))
-    return True
+        added = [row for row in dict.fromkeys(new) if row not in rows]
+        if added:
+            atomic.write_bytes(path, as_csv([*rows, *added]))
+    return added
 
 
-def _text(rows: Iterable[Row]) -> bytes:
+def as_csv(rows: Iterable[Row]) -> bytes:
+    """The file of these rows."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -162,11 +227,27 @@ def latest(rows: Sequence[Row]) -> list[Row]:
 
 
 def ranked(rows: Sequence[Row]) -> list[list[Row]]:
-    """Groups of comparable rows, each from the smallest distance on; rows without a distance stand last."""
+    """Groups of comparable rows, each from the smallest distance on; rows without a distance stand last.
+
+    A row that does not say what it was measured on or with is comparable with none: it stands alone.
+    """
     groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(getattr(row, name) for name in ABOUT_THE_MEASURING), []).append(row)
+    for at, row in enumerate(rows):
+        key = comparable_by(row)
+        groups.setdefault((at,) if key is None else key, []).append(row)
     return [
         sorted(group, key=lambda row: float("inf") if row.distance is None else row.distance)
         for group in groups.values()
     ]
+
+
+def comparable_by(row: Row) -> tuple[object, ...] | None:
+    """What the fid or fd of another row must share with it; None where the row leaves some of it open."""
+    key = tuple(getattr(row, name) for name in ABOUT_THE_MEASURING)
+    return None if None in key or "" in key else key
+
+
+def infinity_comparable_by(row: Row) -> tuple[object, ...] | None:
+    """What the infinity number of another row must share with it besides; None where it is open or there is none."""
+    key = tuple(getattr(row, name) for name in ABOUT_INFINITY)
+    return None if row.endless is None or None in key or comparable_by(row) is None else key

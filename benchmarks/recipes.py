@@ -38,7 +38,7 @@ _AT_LEAST_ONE = (
 )
 _BETWEEN = {
     **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay", "augment_target"), 1.0),
-    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg"), 1e9),
+    **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg", "hours"), 1e9),
     "seed": 2**64 - 1,
 }
 
@@ -102,6 +102,7 @@ class Recipe:
     clamp: float = 0.0
     float16_styles_from: int = 0  # pixels
     imported: Imported | None = None
+    hours: float = 0.0  # of training, after which it ends before all images were shown; 0: never
 
     def __post_init__(self) -> None:
         if (self.budget == IMPORTED) != (self.imported is not None):

@@ -31,6 +31,7 @@ DATA = "data.json"
 SCRATCH = ".ray"  # of the launcher, while it works
 STOP = "locks/stop"  # a file that asks the process that leads to save and end
 CHECKPOINT_SECONDS = 300.0
+CLOCK_STEPS = 16  # after so many it is asked whether the recipe's hours are over
 
 Judge = Callable[[Generator], Mapping[str, float]]
 Progress = Callable[[int, int], None]  # images shown, images in all
@@ -101,10 +102,25 @@ def _follow(training: Training, run: Path) -> Trained:
     began, step = time.perf_counter(), training.team.told(0, training.device)
     if step:
         _restore(training, checkpoints.at(run, step))
-    while training.step < training.recipe.steps:
+    while not _is_over(training, 0.0):
         training.advance()
         faults.point("train.step")
     return Trained(training.images_seen, training.step - step, time.perf_counter() - began)
+
+
+def _is_over(training: Training, seconds: float) -> bool:
+    """Whether all images were shown or, as the one that leads knows (seconds of training), the hours are over."""
+    if training.step >= training.recipe.steps:
+        return True
+    if not training.recipe.hours or not training.step or training.step % CLOCK_STEPS:
+        return False
+    return bool(training.team.told(int(seconds >= 3600 * training.recipe.hours), training.device))
+
+
+def is_finished(recipe: Recipe, run: Path) -> bool:
+    """Whether nothing is left to train: the last checkpoint is of the last step, or came when the hours were over."""
+    step, seconds = checkpoints.reached(run)
+    return step >= recipe.steps or bool(recipe.hours and step and seconds >= 3600 * recipe.hours)
 
 
 def _restore(training: Training, checkpoint: Path) -> dict[str, Any]:
@@ -159,16 +175,21 @@ class _Session:
             self._save()
         self._tell()
         saved = time.perf_counter()
-        while training.step < steps:
+        over = _is_over(training, sum(self._devices().values()))
+        while not over:
             self._metrics.add(training.step + 1, training.advance())
             self.steps += 1
             if progress is not None:
                 progress(training.images_seen, steps * training.recipe.batch)
             asked = self._interruption.asked  # what is asked later waits for a save
+            over = _is_over(training, sum(self._devices().values()))
+            if over:  # perhaps before the last step that was meant to be judged
+                self._ticks.add(training.step)
+                self.judged |= {training.step} if self.judged else set()
             ticks, judges = (training.step in steps_of and not asked for steps_of in (self._ticks, self.judged))
             if ticks:
                 self._tick()
-            if judges or asked or training.step == steps or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+            if judges or asked or over or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
                 self._save()
                 saved = time.perf_counter()
             if ticks or judges:

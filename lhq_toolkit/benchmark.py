@@ -1,9 +1,12 @@
-"""The benchmark's road: pictures from a dataset or an export, a run per model, a row per run."""
+"""The benchmark's road: pictures from wherever they lie, a run per recipe, a row per run."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
 from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.reference import Reference
-from lhq_toolkit import training
+from lhq_toolkit import benchmark_data, training
+from lhq_toolkit.benchmark_data import Found
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 from models import extractors
@@ -36,12 +40,58 @@ class Cut:
     crops: int
     subset: str
     workers: int | None
+    ray_address: str | None = None
 
 
-def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
-    """Pictures of an export; of a dataset folder, which is exported below `place` first."""
-    if not ((source / "dataset.json").is_file() and (source / "tables").is_dir()):
-        return read_pictures(source)
+DISTANCES = (1, 2, 4, 8)  # frames from anchor to anchor, of the ablation
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is trained. settings: NAME=VALUE of recipes; distances: ALIS with each of DISTANCES besides."""
+
+    models: Sequence[str]
+    budget: str
+    seed: int
+    settings: Sequence[str]
+    distances: bool
+
+    def recipes(self, dataset: str, resolution: int) -> list[Recipe]:
+        """Each once. MisuseError for what does not exist or does not fit."""
+        found = [self._one(name, dataset, resolution) for name in self.models]
+        if self.distances:
+            alis = self._one("alis", dataset, resolution)
+            found += [dataclasses.replace(alis, anchor_distance=distance) for distance in DISTANCES]
+        return list(dict.fromkeys(found))
+
+    def _one(self, model: str, dataset: str, resolution: int) -> Recipe:
+        recipe = recipes.preset(model, dataset, self.budget, resolution)
+        return recipes.with_settings(dataclasses.replace(recipe, seed=self.seed), list(self.settings))
+
+
+def training_pictures(found: Found, place: Path, budget: str, cut: Cut, toolkit: str) -> Path:
+    """An export or folder of pictures: the data itself, or what is made of it below `place`."""
+    if found.known is not None:
+        return raw_pictures(found, place, budget, cut, toolkit)
+    if (found.source / "dataset.json").is_file() and (found.source / "tables").is_dir():
+        return exported(found.source, place, cut, toolkit)
+    return found.source
+
+
+def raw_pictures(found: Found, place: Path, budget: str, cut: Cut, toolkit: str) -> Path:
+    """The export of raw data, crawled, filtered and exported by its set's own recipe where that is not done yet."""
+    key = (found, place, cut.resolution, budget, cut.crops)
+    if (done := benchmark_data.prepared(*key)) is not None:
+        return done
+    dataset, funnel = benchmark_data.curate(found, place, budget, cut.workers, cut.ray_address)
+    print(funnel, file=sys.stderr)
+    export = exported(dataset, place, cut, toolkit)
+    benchmark_data.note(*key, export)
+    return export
+
+
+def exported(source: Path, place: Path, cut: Cut, toolkit: str) -> Path:
+    """A dataset's subset as training pictures below `place`, made where they are not there yet."""
     from manifests.dataset import Dataset
     from pipelines.engine.pool import open_pool
     from pipelines.export.run import run as export
@@ -54,9 +104,9 @@ def pictures(source: Path, place: Path, cut: Cut, toolkit: str) -> Pictures:
     wanted = Wanted("folder", cut.resolution, cut.crops, own_use=True)
     facts = f"{cut.subset} {walk(dataset, recipe).subset_hash()} {wanted.facts()} {toolkit}"
     out = place / f"pictures-{cut.resolution}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-    with open_pool(cut.workers) as pool:
+    with open_pool(cut.workers, cut.ray_address) as pool:
         export(dataset, recipe, str(out), wanted, pool, toolkit)
-    return read_pictures(out)
+    return out
 
 
 def read_pictures(data: Path) -> Pictures:
@@ -82,16 +132,22 @@ def evaluate(
     return found
 
 
+def run_of(recipe: Recipe, pictures: Pictures, place: Path) -> Path:
+    """The folder of a recipe's run on these pictures."""
+    return place / run_name(recipe, pictures.pictures_hash)
+
+
 def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device, toolkit: str) -> Row:
     """The row of a recipe: trained and measured where that is not done yet."""
-    run = place / run_name(recipe, reference.pictures.pictures_hash)
-    training.train(recipe, reference, run, device, toolkit)
+    run = run_of(recipe, reference.pictures, place)
+    if not runs.is_finished(recipe, run):
+        training.train(recipe, reference, run, device, toolkit)
     measurement = MEASUREMENTS[recipe.budget]
-    known = _known(run)
+    known = known_row(run)
     if known is not None and known.kid is not None and known.fd_error is not None:  # not of an older toolkit
-        images = runs.open_last(run, device).images
-        wanted = (images, reference.extractor.label, reference.extractor.resize, measurement.frames)
-        if (known.images_seen, known.features, known.resize, known.n_generated) == wanted:
+        images = checkpoints.reached(run)[0] * recipe.batch
+        asked = (images, reference.extractor.label, reference.extractor.resize, measurement.frames)
+        if (known.images_seen, known.features, known.resize, known.n_generated) == asked:
             return known
     return evaluate(run, reference, measurement, device, toolkit).row
 
@@ -122,7 +178,7 @@ def distances_text(run: Path) -> str:
     return "\n".join(lines)
 
 
-def _known(run: Path) -> Row | None:
+def known_row(run: Path) -> Row | None:
     """The row that lies in a run, if there is one."""
     try:
         return Row(**json.loads((run / ROW).read_bytes()))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from benchmarks.leaderboard import Row
+    from lhq_toolkit.board.view import Group
     from pipelines.dry_run import Planned
 
 REASONS_SHOWN = 4
@@ -169,52 +170,48 @@ def duration(seconds: float) -> str:
 
 
 def leaderboard(rows: Sequence[Row]) -> str:
-    """Rows as a table for a person, a block for each group that may be ranked together."""
-    from benchmarks.leaderboard import ranked
+    """Rows as a table for a person, a block for each group that may be ranked together.
 
-    return "\n\n".join(_group(group) for group in ranked(rows)) or "no rows yet"
+    Seeds of one recipe are one line, with the standard deviation over them. Rows may be of strangers: nothing in them
+    reaches a terminal that is not shown.
+    """
+    from lhq_toolkit.board import view
+    from lhq_toolkit.board.text import printable
+
+    told = "\n\n".join(_group(group) for group in view.groups(rows)) or "no rows yet"
+    return "\n".join(printable(line) for line in told.split("\n"))
 
 
-def _group(rows: Sequence[Row]) -> str:
-    first = rows[0]
-    name = "fd" if first.fid is None else "FID"
+def _group(group: Group) -> str:
+    from lhq_toolkit.board import view
+
+    labels = [_one_line(view.label(entry, group.entries)) for entry in group.entries]
+    wide = max(12, *(len(label) + 2 for label in labels))
     lines = [
-        f"{first.dataset}, {first.resolution}x{first.resolution}, subset {first.subset or '-'} "
-        f"{first.subset_hash[:12]}: {first.n_real or 0:,} real and {first.n_generated or 0:,} generated pictures, "
-        f"{_features(first)}",
-        f"{'model':<12}{'budget':<8}{name:>10}{'infinity ' + name:>14}{'images':>12}{'hours':>9}{'ms/image':>10}"
-        f"{'ms/frame':>10}{'parameters':>13}   device",
+        f"{_one_line(view.measured_on(group.row))}, {_one_line(view.features_of(group.row))}",
+        f"{'model':<{wide}}{'budget':<8}{group.name:>16}{'infinity ' + group.name:>18}{'images':>12}{'hours':>9}"
+        f"{'ms/image':>10}{'ms/frame':>10}{'parameters':>13}   device",
     ]
-    with_infinity = [row for row in rows if row.infinity_setup is not None]
-    for row in rows:
-        endless = row.infinity_fd if row.infinity_fid is None else row.infinity_fid
+    for label, entry in zip(labels, group.entries, strict=True):
+        row = entry.row
+        near = view.text_of(entry.over_seeds("distance", "fd_error"))
+        endless = view.text_of(entry.over_seeds("endless", "infinity_fd_error"))
         numbers = (
-            f"{_cell(row.distance, '.4g'):>10}{_cell(endless, '.4g'):>14}{_cell(row.images_seen, ','):>12}"
+            f"{near:>16}{endless:>18}{_cell(row.images_seen, ','):>12}"
             f"{_cell(row.train_hours, '.3g'):>9}{_cell(row.ms_per_image, '.3g'):>10}"
             f"{_cell(row.panorama_ms_per_frame, '.3g'):>10}{_cell(row.total, ','):>13}"
         )
         where = f"{row.device or '-'}" + (f", {row.threads} threads" if row.device == "cpu" else "")
-        lines.append(
-            f"{row.model:<12}{row.budget:<8}{numbers}   {where}" + ("" if row.origin == "ours" else f" ({row.origin})")
-        )
-    if with_infinity:
-        lines.append(f"infinity {name}: " + "; ".join(_infinity(with_infinity)))
+        origin = "" if row.origin == "ours" else f" ({row.origin})"
+        lines.append(f"{label:<{wide}}{_one_line(row.budget):<8}{numbers}   {_one_line(where + origin)}")
+    if group.infinity_setups:
+        apart = "" if group.together else "not comparable with each other; "
+        lines.append(f"infinity {group.name}: {apart}{_one_line('; '.join(group.infinity_setups))}")
     return "\n".join(lines)
 
 
-def _infinity(rows: Sequence[Row]) -> list[str]:
-    """What the infinity numbers are from: said per model where they are not all alike, and so not comparable."""
-    setups = {(row.infinity_setup, row.sampling) for row in rows}
-    if len(setups) == 1:
-        return [f"{rows[0].infinity_setup}, {rows[0].sampling}"]
-    return ["not comparable with each other", *(f"{row.model}: {row.infinity_setup}, {row.sampling}" for row in rows)]
-
-
-def _features(row: Row) -> str:
-    if row.fid is not None:
-        return "2015 Inception"
-    label, _, digest = (row.features or "no features").partition("@")
-    return f"features {label} {digest[:8]} (not the Inception: no FID)"
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _cell(value: float | None, how: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +27,7 @@ from models import extractors
 from pipelines.engine import version
 from pipelines.engine.progress import Progress
 from pipelines.engine.ray_session import RaySession
+from pipelines.engine.threads import cores
 
 
 def train(
@@ -91,6 +95,53 @@ class Together:
         known = Reference(read(self.data, self.cache), extractors.by_name(None, self.cache, None, device), self.cache)
         execution = Execution(team, self.at_once, self.compile)
         return _train(self.recipe, known, self.run, device, self.toolkit, execution)
+
+
+@dataclass(frozen=True)
+class Room:
+    """So many trainings at once, with so many threads each."""
+
+    at_once: int
+    threads: int
+
+
+def room(runs_left: int, smoke: bool, device: DeviceName, threads: int | None) -> Room:
+    """How many of the runs that are left this machine trains at once: one on each GPU; smoke ones one on each core."""
+    if device is not DeviceName.CPU and (gpus := torch.cuda.device_count()):
+        at_once = max(1, min(runs_left, gpus))
+    elif smoke:
+        at_once = max(1, min(runs_left, cores() // (threads or 1)))
+    else:
+        at_once = 1
+    return Room(at_once, threads or max(1, cores() // at_once))
+
+
+def train_side_by_side(works: Sequence[Together], room: Room, address: str | None) -> None:
+    """Train runs to their ends, several at once, each by one process of Ray; on a cluster as many as fit."""
+    for work in works:
+        runs.refuse_foreign(work.run)
+        atomic.make_folder(work.run)
+        with locked(work.run, "train"):
+            pass  # a run that is being trained is left alone
+    told = {work.run: 0 for work in works}
+    total = sum(work.recipe.steps * work.recipe.batch for work in works)
+    with RaySession(address) as session, ExitStack() as watches:
+        session.start()
+        progress = watches.enter_context(Progress(f"train {len(works)} runs", total, "images"))
+
+        def reached(work: Together, step: int) -> None:
+            told[work.run] = step * work.recipe.batch
+            progress.reach(sum(told.values()), total)
+
+        for work in works:
+            watches.enter_context(metrics.watched(work.run, partial(reached, work)))
+        on_gpus = works[0].device is not DeviceName.CPU and session.gpus() >= 1
+        at_once = room.at_once
+        if address is not None:
+            at_once = int(session.gpus()) if on_gpus else max(1, session.cores() // room.threads)
+        device = DeviceName.CUDA if on_gpus else DeviceName.CPU
+        jobs = [(replace(work, device=device), work.run) for work in works]
+        launch.side_by_side(jobs, at_once, cpus=0.9 if on_gpus else 0.9 * room.threads, gpus=float(on_gpus))
 
 
 def train_together(work: Together, workers: int, address: str | None) -> Trained:

@@ -1,4 +1,4 @@
-"""From a template and what it shows to one HTML file that loads nothing and runs nothing."""
+"""From a template and what it shows to one HTML file that loads nothing, and runs nothing but a script of ours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from markupsafe import Markup
 from lhq_toolkit.report.drawing import Drawing
 
 
-def render(template: Path, css: str, *, figure: Mapping[str, Drawing], **values: object) -> str:
-    """The page's text. The template gets `css`, `policy`, `figure` (SVG by name) and the values; all else is escaped.
+def render(
+    template: Path, css: str, *, figure: Mapping[str, Drawing], script: str | None = None, **values: object
+) -> str:
+    """The page's text. The template gets `css`, `script`, `policy`, `figure` (SVG by name) and the values.
 
-    The policy allows this style, pictures that lie in the page, and nothing more.
+    All but these is escaped. The policy allows this style, this script, pictures that lie in the page, nothing more.
     """
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    runs = f"script-src '{_digest(script)}'; " if script is not None else ""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
@@ -32,8 +34,14 @@ def render(template: Path, css: str, *, figure: Mapping[str, Drawing], **values:
         **values,
         figure={name: Markup(drawing.svg()) for name, drawing in figure.items()},  # noqa: S704 (escaped there)
         css=Markup(css),  # noqa: S704 (ours)
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        script=Markup(script or ""),  # noqa: S704 (ours)
+        policy=f"default-src 'none'; img-src data:; style-src '{_digest(css)}'; {runs}base-uri 'none'; "
+        "form-action 'none'",
     )
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _size(count: int) -> str:

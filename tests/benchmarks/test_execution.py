@@ -8,8 +8,9 @@ import pytest
 import tiny
 import torch
 from matrices import mostly_long
-from two_workers import CPU, by_two, first_gradients, trained, twenty_steps, weights
+from two_workers import CPU, by_two, first_gradients, trained, trained_for_no_time, twenty_steps, weights
 
+from benchmarks import checkpoints, runs
 from benchmarks.execution import Execution
 from benchmarks.team import Team
 from benchmarks.training import Training
@@ -161,3 +162,10 @@ def test_fewer_pictures_at_once_hold_the_graph_of_one_part_only(monkeypatch):
     training._paths_even_out()
     assert len(alive) == 4
     assert most <= 2  # the one before, whose buffers are free by then, and this one
+
+
+@pytest.mark.slow
+def test_processes_end_together_when_the_hours_are_over(tmp_path):
+    found = by_two(functools.partial(trained_for_no_time, run=tmp_path / "run"))
+    assert int(found["images"]) == 8 * runs.CLOCK_STEPS
+    assert checkpoints.reached(tmp_path / "run")[0] == runs.CLOCK_STEPS

@@ -129,6 +129,6 @@ def test_a_kept_row_that_says_fid_of_other_features_is_not_used(tmp_path: Path) 
 
     facts = vars(_row(features=features.small().label, fd=2.5))
     (tmp_path / benchmark.ROW).write_text(json.dumps(facts))
-    assert benchmark._known(tmp_path) is not None
+    assert benchmark.known_row(tmp_path) is not None
     (tmp_path / benchmark.ROW).write_text(json.dumps({**facts, "fid": 2.5}))
-    assert benchmark._known(tmp_path) is None
+    assert benchmark.known_row(tmp_path) is None

@@ -31,6 +31,7 @@ def row(**changed: object) -> Row:
         "recipe_hash": "b" * 64,
         "fd": 0.1 + 0.2,
         "features": "small-conv@c",
+        "resize": "none",
         "n_real": 100,
         "n_generated": 50,
     }
@@ -87,7 +88,7 @@ def test_rows_are_ranked_by_distance_among_comparable_ones_only():
     ("damage", "says"),
     [
         (lambda text: "", "not a leaderboard"),
-        (lambda text: text.replace("fid,", "score,", 1), "score"),
+        (lambda text: text.replace("fid,", "score,", 1), "line 1, fid: this column is missing"),
         (lambda text: text.replace(",100,", ",many,"), r"line 3, n_real: 'many'"),  # the first row has two lines
         (lambda text: text.replace(",100,", ",-,"), r"line 3, n_real"),
         (lambda text: text.replace(repr(0.1 + 0.2), "nan"), r"line 3, fd: 'nan'"),

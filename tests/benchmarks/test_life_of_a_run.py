@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 import json
@@ -318,3 +319,17 @@ def test_half_a_line_of_metrics_is_cut_off_when_a_run_goes_on(tmp_path):
         file.write(json.dumps({"step": 4}).encode()[:5])
     train(tmp_path / "run", images=16)
     assert (tmp_path / "run" / metrics.FILE).read_bytes() == whole
+
+
+def test_a_run_whose_hours_are_over_ends_judged_and_is_finished(tmp_path):
+    recipe = tiny.recipe("stylegan2", images=4000, hours=1e-9)
+    some = {"judge": judge_of(1.0), "snapshots": 2}
+    found = runs.train(recipe, PICTURES, tmp_path, CPU, **some)
+    assert found.images == runs.CLOCK_STEPS * recipe.batch
+    assert [line["step"] for line in metrics.measured(tmp_path)] == [0, runs.CLOCK_STEPS]
+    assert max(samples.grids(tmp_path)) == runs.CLOCK_STEPS
+    assert runs.is_finished(recipe, tmp_path)
+    again = runs.train(recipe, PICTURES, tmp_path, CPU, **some)
+    assert (again.steps_now, again.images) == (0, found.images)
+    assert not runs.is_finished(dataclasses.replace(recipe, hours=0.0), tmp_path)
+    assert not runs.is_finished(recipe, tmp_path / "none")

@@ -1,6 +1,7 @@
 """The road from pictures to a table, with the commands that a user types."""
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from reviewing import BROWSER, browsing, until
 
 from models import features
 
@@ -114,6 +116,7 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert lhq("filter", dataset, "--tags", "--workers", 0).code == 0
     command = ["benchmark", "--dataset", "tiny", "--data", dataset, "--resolution", 16, "--crops", 2, "--workers", 0]
     command += ["-o", tmp_path / "out", "--leaderboard", board, "--threads", 1, *tiny.OPTIONS]
+    command += ["--models", "stylegan2,alis"]
     command += ["--set", "images=16", "--set", "batch=8", "--json"]
     first = lhq(*command)
     assert first.code == 0, first.err
@@ -125,12 +128,55 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert again.json == first.json
     assert board.read_bytes() == table
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")} == runs
+    publish_and_open(lhq, board, tmp_path)
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "new.jpg").write_bytes(sorted(painted.glob("*.jpg"))[30].read_bytes())
     assert lhq("crawl", dataset, "--source", "folder", "--path", tmp_path / "more", "--workers", 0).code == 0
     later = lhq(*command, "--models", "stylegan2")  # a subset that has grown is another one
     assert later.code == 0, later.err
     assert later.json["rows"][0]["subset_hash"] != first.json["rows"][0]["subset_hash"]
+
+
+def publish_and_open(lhq, board: Path, place: Path) -> None:
+    """The same bytes twice, whole, with pictures of both models; opened from the disk without a network."""
+    sites = [place / "site", place / "again"]
+    for site in sites:
+        ran = lhq("leaderboard", "publish", board, site, "--runs", place / "out")
+        assert ran.code == 0, ran.err
+    assert lhq("leaderboard", "publish", board, sites[1], "--runs", place / "out").code == 0  # over an earlier one
+    bytes_of = [
+        {path.relative_to(site).as_posix(): path.read_bytes() for path in site.rglob("*") if path.is_file()}
+        for site in sites
+    ]
+    assert bytes_of[0] == bytes_of[1]
+    files = bytes_of[0]
+    sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
+    assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "SHA256SUMS"}
+    assert len([name for name in files if name.startswith("recipes/")]) == 2
+    assert sorted(name.rpartition("-")[2] for name in files if name.startswith("pictures/")) == [
+        *("apart.jpg", "at_anchors.jpg", "between.jpg", "panorama.jpg"),
+        *("strip.jpg", "strip.jpg"),
+    ]
+    assert files["leaderboard.csv"] == board.read_bytes()
+    assert str(place) not in "".join(data.decode(errors="replace") for data in files.values())
+    (place / "site" / "mine.txt").write_text("not of the toolkit")
+    refused = lhq("leaderboard", "publish", board, sites[0])
+    assert refused.code == 1
+    assert "mine.txt" in refused.err
+    if BROWSER is None:
+        return
+    with browsing() as browser:
+        tab = browser.new_context(offline=True).new_page()
+        said: list[str] = []
+        tab.on("console", lambda message: said.append(message.text))
+        tab.goto((sites[1] / "index.html").as_uri())
+        pictures = "[...document.images].filter(image => image.complete && image.naturalWidth > 8).length"
+        until(tab, f"{pictures} === document.images.length && {pictures} === 8")
+        assert tab.evaluate("[...document.images].every(image => image.alt.length > 10)")
+        figures = tab.locator("figure.plot figcaption").all_inner_texts()
+        assert "How hard it is to connect anchors" in figures
+        assert "How alike frames of a panorama are" in figures
+        assert said == []
 
 
 @pytest.mark.slow
@@ -157,9 +203,13 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
         (["evaluate", "{run}", "{data}", "--checkpoint", "newest"], 2, "--checkpoint"),
         (["models", "--resolution", "100"], 2, "power of two"),
         (["leaderboard", "show", "{new}"], 1, "lhq benchmark"),
-        (["benchmark", "--dataset", "tower"], 2, "LHQ_DATA"),
+        (["leaderboard", "check", "{new}"], 1, "lhq benchmark"),
+        (["leaderboard", "merge", "{new}", "{new}"], 1, "lhq benchmark"),
+        (["leaderboard", "show", "{new}", "--latex", "--markdown"], 2, "choose one"),
+        (["benchmark", "--dataset", "mine"], 2, "LHQ_DATA"),
         (["benchmark", "--dataset", "tower", "--data", "{new}"], 1, "does not exist"),
         (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", "gan"], 2, "stylegan2, alis"),
+        (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", ""], 2, "name one at least"),
     ],
 )
 def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, tmp_path, arguments, code, says):

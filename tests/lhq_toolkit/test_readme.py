@@ -120,7 +120,8 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
         "serve",
         "benchmark",
     )
-    every = "\n".join(lhq(command, "--help").out for command in commands)
+    of_leaderboards = [("leaderboard", one) for one in ("show", "check", "merge", "publish")]
+    every = "\n".join(lhq(*command, "--help").out for command in [*((one,) for one in commands), *of_leaderboards])
     for option in set(re.findall(r"--[a-z][a-z0-9-]+", README)):
         assert option in every, option
     for setting in re.findall(r"--set ([a-z]+\.[a-z_]+)=", README):

@@ -1,0 +1,93 @@
+"""Means and spreads over seeds: of rows that differ in nothing but the seed of their training.
+
+The hash of a recipe covers its seed. What a recipe is without it is known where the recipe is: of runs that lie here,
+and of presets, which are made again from the row's words and must give its hash. A row of which neither is known
+stands for itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import recipes
+from benchmarks.leaderboard import ABOUT_INFINITY, ABOUT_THE_MEASURING, Row
+from benchmarks.recipes import Recipe, recipe_hash
+from manifests.errors import LhqError
+
+ALIKE = (*ABOUT_THE_MEASURING, *ABOUT_INFINITY, "model", "images_seen", "device", "dtype", "threads", "origin")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds. deviation: the standard deviation, None for one seed; error: of one seed, where known."""
+
+    mean: float
+    deviation: float | None
+    seeds: int
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Rows of one recipe but for its seed, by their seeds."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def row(self) -> Row:
+        """The first."""
+        return self.rows[0]
+
+    def over_seeds(self, name: str, error: str | None = None) -> Spread | None:
+        """A column (or property) of the rows; None where a row lacks it. error: the column of its standard error."""
+        values = [getattr(row, name) for row in self.rows]
+        if any(value is None for value in values):
+            return None
+        if len(values) == 1:
+            return Spread(float(values[0]), None, 1, getattr(self.row, error) if error else None)
+        return Spread(statistics.fmean(values), statistics.stdev(values), len(values))
+
+
+def entries(rows: Sequence[Row], known: Mapping[str, Recipe] | None = None) -> list[Entry]:
+    """The rows by recipes, each from the lowest seed on, in the order of their first. known: recipes by their hash."""
+    found: dict[tuple[object, ...], dict[object, Row]] = {}
+    for at, row in enumerate(rows):
+        seedless = without_seed(row, known or {})
+        alike = (at,) if seedless is None else (seedless, *(getattr(row, name) for name in ALIKE))
+        found.setdefault(alike, {})[row.seed] = row
+    return [Entry(tuple(some[seed] for seed in sorted(some, key=str))) for some in found.values()]
+
+
+def without_seed(row: Row, known: Mapping[str, Recipe]) -> str | None:
+    """The hash of a row's recipe with seed 0; None where the recipe is not known."""
+    recipe = known.get(row.recipe_hash) or _preset(row)
+    return None if recipe is None else recipe_hash(dataclasses.replace(recipe, seed=0))
+
+
+def _preset(row: Row) -> Recipe | None:
+    """The preset that the row is of, made again; None where it is of none."""
+    if row.seed is None:
+        return None
+    try:
+        recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)
+        distance = recipe.anchor_distance if row.anchor_distance is None else row.anchor_distance
+        recipe = dataclasses.replace(recipe, seed=row.seed, anchor_distance=distance)
+    except LhqError:
+        return None
+    return recipe if recipe_hash(recipe) == row.recipe_hash else None
+
+
+def recipes_below(runs: Path) -> dict[str, tuple[Recipe, Path]]:
+    """Recipes of the runs in a folder by their hashes, with the run; what is no run is passed over."""
+    found: dict[str, tuple[Recipe, Path]] = {}
+    for path in sorted(runs.glob(f"*/{recipes.FILE}")):
+        try:
+            recipe = recipes.load(path.parent)
+        except LhqError:
+            continue
+        found[recipe_hash(recipe)] = (recipe, path.parent)
+    return found

@@ -1,0 +1,147 @@
+"""What the entries of a leaderboard draw: cut from the samples of their runs, where the runs lie here."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from benchmarks import samples
+from benchmarks.leaderboard import Row
+from benchmarks.recipes import Recipe
+from benchmarks.seeds import recipes_below
+from lhq_toolkit.benchmark import DETAILS, ROW
+from lhq_toolkit.board.text import printable
+
+FRAMES = samples.STRIP_FRAMES
+HEIGHT = 128  # pixels, at most, of a strip
+QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A JPEG, and what it shows."""
+
+    data: bytes
+    width: int
+    height: int
+    alt: str
+
+    @property
+    def src(self) -> str:
+        """As it stands in a page."""
+        return f"data:image/jpeg;base64,{base64.b64encode(self.data).decode()}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a run draws, and all that was measured of it (evaluation.json).
+
+    strip: independent frames. panorama: the first frames of the panorama of seed 0, for StyleGAN2 none. at_anchors and
+    between: frames of it whose middle is an anchor, or half-way between two. apart: frames of it that lie as far
+    apart as the coordinates return.
+    """
+
+    run: Path
+    recipe: Recipe
+    strip: Picture | None = None
+    panorama: Picture | None = None
+    at_anchors: Picture | None = None
+    between: Picture | None = None
+    apart: Picture | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def drawn_below(runs: Path | None, rows: Iterable[Row]) -> dict[Row, Drawn]:
+    """What the runs in a folder draw, by the rows that were measured on them."""
+    known = recipes_below(runs) if runs is not None else {}
+    found = {}
+    for row in rows:
+        recipe, run = known.get(row.recipe_hash, (None, None))
+        if recipe is not None and run is not None and _is_of(run, row):
+            found[row] = _drawn(run, recipe)
+    return found
+
+
+def _is_of(run: Path, row: Row) -> bool:
+    """Whether the row was the last that was measured on the run: then its pictures and details are the row's."""
+    try:
+        return bool(Row(**json.loads((run / ROW).read_bytes())) == row)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _drawn(run: Path, recipe: Recipe) -> Drawn:
+    size = recipe.resolution
+    try:
+        details = json.loads((run / DETAILS).read_bytes())
+    except (OSError, ValueError):
+        details = {}
+    grid, wide = _last(samples.grids(run)), _last(samples.strips(run))
+    if grid is None:
+        return Drawn(run, recipe, details=details)
+    side = max(1, grid.width // size)
+    frames = [_frame(grid, (at % side) * size, size, (at // side) * size) for at in range(min(FRAMES, side * side))]
+    name = printable(recipe.model)
+    strip = _joined(frames, f"{len(frames)} independent frames of {name}")
+    if wide is None:
+        return Drawn(run, recipe, strip, details=details)
+    anchors = between = None
+    if "connection_difficulty" in details:
+        span = recipe.anchor_distance * size
+        anchors = _around(wide, [k * span for k in range(FRAMES)], size, f"Frames of {name} around anchors")
+        halves = [k * span + span // 2 for k in range(FRAMES)]
+        between = _around(wide, halves, size, f"Frames of {name} half-way between anchors")
+    returning = [_frame(wide, 2 * k * size, size) for k in range(FRAMES // 2)]  # the coordinates' period: 2 frames
+    return Drawn(
+        run,
+        recipe,
+        strip,
+        _joined([wide], f"The first {FRAMES} frames of {name}'s panorama of seed {samples.SEED}"),
+        anchors,
+        between,
+        _joined(returning, f"Frames of {name}'s panorama that lie two frames apart, the period of its coordinates"),
+        details,
+    )
+
+
+def _last(paths: dict[int, Path]) -> Image.Image | None:
+    """The newest picture; None where there is none that can be read."""
+    if not paths:
+        return None
+    try:
+        with Image.open(paths[max(paths)]) as opened:
+            return opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def _frame(image: Image.Image, left: int, size: int, top: int = 0) -> Image.Image:
+    return image.crop((left, top, left + size, top + size))
+
+
+def _around(wide: Image.Image, middles: list[int], size: int, alt: str) -> Picture | None:
+    """Whole frames with these middles (pixels)."""
+    inside = [at - size // 2 for at in middles if size // 2 <= at <= wide.width - size // 2]
+    return _joined([_frame(wide, left, size) for left in inside[:4]], alt) if inside else None
+
+
+def _joined(frames: list[Image.Image], alt: str) -> Picture:
+    """Side by side, no higher than HEIGHT."""
+    width, height = sum(frame.width for frame in frames), frames[0].height
+    sheet = Image.new("RGB", (width, height))
+    left = 0
+    for frame in frames:
+        sheet.paste(frame, (left, 0))
+        left += frame.width
+    if height > HEIGHT:
+        sheet = sheet.resize((round(width * HEIGHT / height), HEIGHT), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=QUALITY)
+    return Picture(buffer.getvalue(), sheet.width, sheet.height, alt)
