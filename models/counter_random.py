@@ -36,6 +36,8 @@ class Kind(enum.IntEnum):
     PANORAMA_LATENT = 7  # the one of a whole panorama
     SPATIAL = 8  # a panorama's input, which is noise
     FRAME_SPATIAL = 9
+    FRAME_TOKEN = 10  # which code is drawn at each place of a frame
+    PANORAMA_TOKEN = 11
     TRAINING_LATENT = 16  # of the fakes of a training
     TRAINING_NOISE = 17
     TRAINING_SHIFT = 18  # where a fake frame stands among its anchors

@@ -44,6 +44,13 @@ class Cache:
         self.stored = torch.empty(shape, dtype=weight.dtype, device=weight.device)
         self.length = 0
 
+    def reserve(self, room: int) -> None:
+        """Make room for so many codes in all, where there is less."""
+        if room > self.stored.shape[4]:
+            larger = self.stored.new_empty((*self.stored.shape[:4], room, self.stored.shape[5]))
+            larger[:, :, :, :, : self.length] = self.stored[:, :, :, :, : self.length]
+            self.stored = larger
+
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [batch, heads, length + new, width / heads] with these new ones."""
         until = self.length + key.shape[2]
