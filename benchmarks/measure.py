@@ -140,7 +140,7 @@ def _cut(strip: Tensor) -> Tensor:
 
 def device_of(generator: Generator) -> torch.device:
     """Where a generator computes."""
-    return generator.mapping.w_avg.device
+    return next(generator.parameters()).device
 
 
 def gather(batches: Iterator[Tensor], total: int, extractor: Extractor, advance: Advance = silent) -> Gathered:

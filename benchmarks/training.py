@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks import augment, losses, networks, training_state
 from benchmarks.execution import Enlarged, Execution, Losses, Told, cut, laid_out_as
-from benchmarks.networks import Chance, Draw, Generator
+from benchmarks.networks import Chance, Draw, Styled
 from benchmarks.recipes import Recipe
 from models import counter_random
 from models.counter_random import Kind
@@ -65,9 +65,9 @@ class Training:
         self.recipe, self.pictures, self.device, self.team = recipe, images, device, execution.team
         self._parts, self._mine = cut(recipe, execution)
         generator, discriminator = networks.build(recipe)
-        self.generator: Generator = generator.to(device).train()
+        self.generator: Styled = generator.to(device).train()
         self.discriminator = discriminator.to(device).train()
-        self.average: Generator = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.average: Styled = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.optimisers = {
             "generator": _adam(self.generator, recipe, recipe.path_every if recipe.path_weight else 0),
             "discriminator": _adam(self.discriminator, recipe, recipe.r1_every if recipe.r1_weight else 0),

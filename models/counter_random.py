@@ -47,6 +47,7 @@ class Kind(enum.IntEnum):
     TRAINING_MIRROR = 22
     TRAINING_SPATIAL = 23
     TRAINING_AUGMENT = 24  # how a picture is changed before the discriminator sees it
+    TRAINING_CODES = 25  # which encodings a codebook begins with
     FILTER = 32  # of the small feature network
     SAMPLE = 33  # which features are kept where not all are
 
