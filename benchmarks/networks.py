@@ -48,9 +48,10 @@ def build(recipe: Recipe) -> tuple[Styled, stylegan2.Discriminator]:
 
 
 def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
-    """VQGAN with transformer, and patch discriminator, as `build` does it; weights are float32."""
-    if recipe.precision not in ("float32", "bfloat16"):
-        raise MisuseError(f"precision is {recipe.precision}; taming trains in float32 or bfloat16")
+    """VQGAN with transformer, and patch discriminator, as `build` does it; with bfloat16 weights are float32."""
+    if recipe.precision == "float16":
+        raise MisuseError("precision is float16; taming trains in float32, bfloat16 or float64")
+    dtype = torch.float64 if recipe.precision == "float64" else torch.float32
     multiples = tuple(int(one) for one in recipe.vqgan_multiples.split(","))
     side = recipe.resolution // 2 ** (len(multiples) - 1)
     with torch.random.fork_rng(devices=[]):
@@ -73,7 +74,8 @@ def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
                 gpt.Sizes(recipe.codes, recipe.gpt_places, recipe.gpt_layers, recipe.gpt_heads, recipe.gpt_width)
             )
             halvings = min(3, max(1, recipe.resolution.bit_length() - 5))  # patches smaller than the picture
-            return taming.Generator(coder, transformer), PatchDiscriminator(recipe.patch_channels, halvings)
+            judge = PatchDiscriminator(recipe.patch_channels, halvings)
+            return taming.Generator(coder, transformer).to(dtype), judge.to(dtype)
         except (ValueError, RuntimeError) as error:
             raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
 

@@ -31,7 +31,7 @@ STYLES_ONLY = (  # what taming does not have
 TAMING_ONLY = (
     *("codes", "code_width", "vqgan_channels", "vqgan_multiples", "vqgan_blocks", "vqgan_groups", "vqgan_share"),
     *("vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight", "adversarial_start", "patch_channels"),
-    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places", "gpt_rate", "weight_decay"),
+    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places", "gpt_rate", "weight_decay", "revive_every"),
 )
 TAMING_RATE = 4.5e-6  # for each picture of a batch
 
@@ -52,7 +52,7 @@ _BETWEEN = {
     **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg"), 1e9),
     **dict.fromkeys(("vqgan_share", "adversarial_start"), 1.0),
     **dict.fromkeys(("vqgan_rate", "gpt_rate", "commitment", "perceptual_weight", "adversarial_weight"), 1e9),
-    "weight_decay": 1e9,
+    **dict.fromkeys(("weight_decay", "revive_every"), 1e9),
     "seed": 2**64 - 1,
 }
 
@@ -109,6 +109,7 @@ class Recipe:
     vqgan_share: float = 0.5  # of the batches
     vqgan_rate: float = 64 * TAMING_RATE
     commitment: float = 0.25
+    revive_every: int = 0  # batches after which codes that were not used since become encodings again; 0: never
     perceptual_weight: float = 1.0  # where the weights of its network are present
     adversarial_weight: float = 0.8
     adversarial_start: float = 0.5  # share of the VQGAN's batches after which the patch discriminator plays
@@ -204,9 +205,9 @@ def _taming(budget: str, resolution: int) -> dict[str, Any]:
     multiples, side = (1, 1, 2, 2, 4), 16
     if budget == "smoke":
         multiples, side = (1, 2, 2, 4), 8
-        settings |= {"images": 24_000, "batch": 16, "average_kimg": 2.0, "average_ramp": 0.1, "gpt_places": 64}
+        settings |= {"images": 10_000, "batch": 8, "average_kimg": 2.0, "average_ramp": 0.1, "gpt_places": 64}
         settings |= {"codes": 128, "code_width": 32, "vqgan_channels": 16, "vqgan_blocks": 1, "vqgan_groups": 4}
-        settings |= {"vqgan_share": 0.6, "vqgan_rate": 1e-3, "perceptual_weight": 0.0, "adversarial_start": 0.7}
+        settings |= {"revive_every": 20, "vqgan_rate": 1e-3, "perceptual_weight": 0.0, "adversarial_start": 0.7}
         settings |= {"gpt_layers": 4, "gpt_heads": 4, "gpt_width": 128, "gpt_rate": 1e-3}
         settings |= {"adversarial_weight": 0.2, "patch_channels": 16}
     elif budget == "small":

@@ -4,8 +4,9 @@ Esser et al. 2021 (arXiv:2012.09841), section 3. The VQGAN lowers the absolute d
 reconstruction, the perceptual loss where that network's weights are present, and the codebook's losses; late in its
 share of the batches a patch discriminator joins, weighed so that its gradient at the last layer is as long as that of
 the reconstruction (equation 7). Then the running average of the VQGAN makes the codes of all pictures, once, and the
-transformer learns to say which comes next. What is ours: the codebook begins as encodings of pictures, and the
-transformer drops nothing out.
+transformer learns to say which comes next. What is ours: the codebook begins as encodings of pictures; where the
+recipe says so codes that nothing uses become encodings again (Dhariwal et al. 2020, arXiv:2005.00341, section 3.1);
+and the transformer drops nothing out.
 
 Batches are cut, shared and resumed as in `benchmarks/training.py`.
 """
@@ -35,6 +36,7 @@ HEAVIEST = 1e4  # the adaptive weight
 AT_ONCE = 64  # pictures whose codes are made
 GAME_DECAYS = (0.5, 0.9)  # Adam's, where two networks play
 GPT_DECAYS = (0.9, 0.95)
+SETTLING = 0.75  # share of the VQGAN's batches after which no code is moved any more
 
 Gradients = list[Tensor]
 
@@ -60,11 +62,12 @@ class Training:
             "gpt": _adamw(self.generator, recipe),
         }
         self.codes: Tensor | None = None  # int32 [pictures, mirrored or not, side * side]; None before they are made
+        self.used = torch.zeros(recipe.codes, device=device, dtype=self.generator.vqgan.codebook.dtype)  # lately
         self.step = 0
         self._likeness, self._likeness_hash = _perceptual(recipe, device)
         self._order = Order(recipe.seed, len(images))
         self._game_from = round(recipe.adversarial_start * self.vqgan_steps)
-        self._low = torch.bfloat16 if recipe.precision == "bfloat16" else None
+        self._dtype = self.generator.vqgan.codebook.dtype
 
     @property
     def vqgan_steps(self) -> int:
@@ -80,7 +83,12 @@ class Training:
         """One batch; the losses are scalars."""
         if self.step < self.vqgan_steps:
             if self.step == 0:
-                self._begin_codebook()
+                self._move_codes(torch.ones_like(self.used, dtype=torch.bool))
+                self.average.vqgan.load_state_dict(self.generator.vqgan.state_dict())
+            elif self.recipe.revive_every and self.step % self.recipe.revive_every == 0:
+                if self.step < SETTLING * self.vqgan_steps:
+                    self._move_codes(self.used == 0)
+                self.used.zero_()
             told = self._vqgan_learns()
             networks.average_into(self.average.vqgan, self.generator.vqgan, self._decay(self.images_seen))
         else:
@@ -97,22 +105,27 @@ class Training:
         parameters = list(network.parameters())
         playing = self.step >= self._game_from and self.recipe.adversarial_weight > 0
         near: list[Gradients] = []
+        used = torch.zeros_like(self.used)
         adverse: list[Gradients] = []
         pairs = []
         for part in self._mine:
             real = self._real(part)
             with self._format():
                 fake, encoded, nearest = network.reconstruct(real)
-            fake, encoded = fake.float(), encoded.float()
+            fake, encoded = fake.to(self._dtype), encoded.to(self._dtype)
             loss = self._unlikeness(fake, real, told)
             commitment = vqgan.codebook_loss(encoded, nearest.vectors, self.recipe.commitment)
-            told.add(codebook_loss=commitment, codes_used=_used(nearest.codes, self.recipe.codes))
+            share = torch.bincount(nearest.codes.flatten(), minlength=len(used)) / nearest.codes.numel()
+            told.add(codebook_loss=commitment, codes_used=torch.special.entr(share).sum().exp().to(self._dtype))
+            used += share
             near.append(_gradients(loss + commitment, parameters, keep=playing))
             if playing:
                 fooling = -self.discriminator(fake).mean()
                 told.add(generator_loss=fooling)
                 adverse.append(_gradients(fooling, parameters))
                 pairs.append((real, fake.detach()))
+        (used,) = self.team.mean([used])
+        self.used += used
         gradients = self.team.mean(_mean(near))
         if playing:
             against = self.team.mean(_mean(adverse))
@@ -154,25 +167,25 @@ class Training:
             begun = functional.pad(codes[:, :-1], (1, 0), value=START)
             with self._format():
                 logits = network(begun)
-            loss = functional.cross_entropy(logits.flatten(0, 1), codes.flatten())
+            loss = functional.cross_entropy(logits.flatten(0, 1).to(self._dtype), codes.flatten())
             told.add(code_loss=loss)
             found.append(_gradients(loss, parameters))
         _step(self.optimisers["gpt"], parameters, self.team.mean(_mean(found)))
         return told.means()
 
     @torch.no_grad()
-    def _begin_codebook(self) -> None:
-        """Codes begin as encodings of the first pictures: those that begin far from all encodings are never used."""
+    def _move_codes(self, chosen: Tensor) -> None:
+        """Make encodings of the next pictures of these codes, bool [codes]: far from all encodings none is ever used."""
         recipe, network = self.recipe, self.generator.vqgan
-        places = network.sizes.side**2
-        wanted = max(recipe.batch, -(-recipe.codes // places))
-        rows = self._order.rows(0, wanted)
+        wanted = max(recipe.batch, -(-recipe.codes // network.sizes.side**2))
+        rows = self._order.rows(self.images_seen, wanted)
         found = [network.encode(self._levels(some)).permute(0, 2, 3, 1).flatten(0, 2) for some in rows.split(AT_ONCE)]
         every = torch.cat(found)
-        index = torch.arange(len(every), device=self.device)
-        chosen = counter_random.uniform(recipe.seed, Kind.TRAINING_CODES, index, 1)[:, 0].argsort(stable=True)
-        network.codebook.copy_(every[chosen[: recipe.codes]])
-        self.average.vqgan.load_state_dict(network.state_dict())
+        index = self.step * len(every) + torch.arange(len(every), device=self.device)
+        order = counter_random.uniform(recipe.seed, Kind.TRAINING_CODES, index, 1)[:, 0].argsort(stable=True)
+        (vectors,) = self.team.mean([every[order[: len(chosen)]]])  # the same bits in all processes
+        for codebook in (network.codebook, self.average.vqgan.codebook):
+            codebook.copy_(torch.where(chosen[:, None], vectors, codebook))
 
     @torch.no_grad()
     def _make_codes(self) -> Tensor:
@@ -202,7 +215,7 @@ class Training:
 
     def _levels(self, rows: Tensor) -> Tensor:
         """Pictures as the networks see them, [-1, 1]."""
-        return self.pictures[rows].to(self.device).float() / 127.5 - 1
+        return self.pictures[rows].to(self.device).to(self._dtype) / 127.5 - 1
 
     def _codes(self, part: int) -> Tensor:
         """Codes int64 [n, side * side] of a part of the next batch."""
@@ -216,11 +229,12 @@ class Training:
         return math.exp(-math.log(2) * self.recipe.batch / max(half_life, 1e-8))
 
     def _format(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self._low or torch.bfloat16, enabled=self._low is not None)
+        """In which convolutions and matrix products compute."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a later process needs to go on: tensors, and what JSON holds."""
-        tensors = training_state.gathered(self._networks(), self.optimisers)
+        tensors = {"used": self.used, **training_state.gathered(self._networks(), self.optimisers)}
         if self.codes is not None:
             tensors["codes"] = self.codes
         facts = {"step": self.step, "perceptual": self._likeness_hash}
@@ -233,6 +247,7 @@ class Training:
             raise ValueError(f"its perceptual loss had the weights {was}, here there are {now}")
         training_state.restore(tensors, self._networks(), self.optimisers)
         self.codes = tensors["codes"].to(self.device) if "codes" in tensors else None
+        self.used = tensors["used"].to(self.device)
         self.step = int(facts["step"])
 
     def _networks(self) -> dict[str, torch.nn.Module]:
@@ -247,7 +262,7 @@ def _perceptual(recipe: Recipe, device: torch.device) -> tuple[perceptual.Percep
         network, sha256 = perceptual.load()
     except WeightsError:
         return None, None
-    return network.to(device), sha256
+    return network.to(device, torch.float64 if recipe.precision == "float64" else torch.float32), sha256
 
 
 def _adamw(generator: taming.Generator, recipe: Recipe) -> torch.optim.AdamW:
@@ -277,9 +292,3 @@ def _step(optimiser: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parame
         parameter.grad = laid_out_as(parameter, gradient)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-
-
-def _used(codes: Tensor, count: int) -> Tensor:
-    """How many codes would be used as evenly as these are: the exponential of the entropy."""
-    share = torch.bincount(codes.flatten(), minlength=count) / codes.numel()
-    return torch.special.entr(share).sum().exp()

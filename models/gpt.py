@@ -1,8 +1,8 @@
 """A transformer that says how likely each next code is: all codes so far at once, or one after another with a cache.
 
 The architecture of GPT-2 (Radford et al. 2019), as Esser et al. 2021 (arXiv:2012.09841, section 3.2) use it: learned
-places, normalisation before each half of a block. The sum that runs through the blocks is float32, whatever the
-number format of the matrices is.
+places, normalisation before each half of a block. The sum that runs through the blocks has the number format of the
+embeddings, whatever that of the matrices is.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class GPT(nn.Module):
         return self._logits(x)
 
     def advance(self, sequences: Sequence[tuple[Tensor, Cache]]) -> list[Tensor]:
-        """Logits [batch, codes] after the last code of each sequence, in float32.
+        """Logits [batch, codes] after the last code of each sequence.
 
         sequences: of each the codes that are new since the last call, int64 [batch, new >= 1], and its cache, which
         takes them up. All have one batch; the dense layers see all sequences at once.
@@ -137,7 +137,7 @@ class GPT(nn.Module):
         return cast(Tensor, self.codes(codes) + self.places[first : first + codes.shape[1]])
 
     def _logits(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.head(self.norm(x).to(self.head.weight.dtype))).float()
+        return cast(Tensor, self.head(self.norm(x).to(self.head.weight.dtype))).to(x.dtype)
 
 
 def in_format(gpt: GPT, dtype: torch.dtype) -> GPT:

@@ -154,6 +154,16 @@ class Generator(nn.Module):
         """The first frames of a seed's endless picture: [3, resolution, frames * resolution]."""
         return torch.cat(list(itertools.islice(self.stream(seed, decoding), frames)), 2)
 
+    def wide_image(self, seed: int, frames: int, decoding: Decoding, order: str = SLIDING) -> Tensor:
+        """A picture of this many frames [3, resolution, frames * resolution]; with another number it is another."""
+        codes = self.wide_codes([seed], frames * self.sizes.frame_columns, order)
+        return torch.cat(list(self.decode_frames(codes, decoding)), 3)[0]
+
+    @property
+    def decoding(self) -> Decoding:
+        """How wide pictures are decoded where nothing else is asked for: with half a frame on both sides."""
+        return Decoding(self.sizes.frame_columns // 2)
+
     def with_choice(self, choice: Choice) -> Generator:
         """The same networks, codes chosen in another way."""
         return Generator(self.vqgan, self.gpt, replace(choice))

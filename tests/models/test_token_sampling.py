@@ -86,9 +86,7 @@ def test_the_sliding_window_draws_code_by_code_what_full_passes_draw(side, more,
     gpt = transformer(seed=seed)
     given_numbers = numbers(batch, side + more[0], side + more[1], seed=seed)
     choice = Choice(top_k=5 + seed % 7)
-    assert torch.equal(
-        token_sampling.wide(gpt, side, given_numbers, choice), naive(gpt, side, given_numbers, choice)
-    )
+    assert torch.equal(token_sampling.wide(gpt, side, given_numbers, choice), naive(gpt, side, given_numbers, choice))
 
 
 def test_the_sliding_window_keeps_no_more_windows_however_wide_the_picture_is(monkeypatch):

@@ -15,7 +15,7 @@ from models.weights import REGISTRY, WeightsError
 
 @pytest.mark.slow
 def test_addresses_and_sizes_are_torchvisions_own() -> None:
-    from torchvision.models import VGG16_Weights, ResNet18_Weights, Wide_ResNet50_2_Weights, detection
+    from torchvision.models import ResNet18_Weights, VGG16_Weights, Wide_ResNet50_2_Weights, detection
 
     published = {
         "maskrcnn_resnet50_fpn_v2": detection.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1,

@@ -9,6 +9,7 @@ import torch
 import torch.multiprocessing
 
 from benchmarks.execution import Execution
+from benchmarks.taming_training import Training as TamingTraining
 from benchmarks.team import Team
 from benchmarks.training import Training
 
@@ -50,6 +51,20 @@ def first_gradients(team: Team, model: str) -> dict[str, torch.Tensor]:
     training.advance()
     assert len(found) == 2 * sum(len(one.param_groups[0]["params"]) for one in training.optimisers.values())
     return found
+
+
+def taming_trained(steps: int, execution: Execution, **changed: object) -> TamingTraining:
+    torch.set_num_threads(1)
+    recipe = tiny.recipe("taming", batch=8, images=8 * max(1, steps), **changed)
+    training = TamingTraining(recipe, tiny.images(), CPU, execution)
+    for _ in range(steps):
+        training.advance()
+    return training
+
+
+def taming_steps(team: Team) -> dict[str, torch.Tensor]:
+    training = taming_trained(12, Execution(team), precision="float64")
+    return {name: tensor.clone() for name, tensor in training.state()[0].items()}
 
 
 def by_two(work: functools.partial) -> dict[str, torch.Tensor]:
