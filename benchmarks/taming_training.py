@@ -175,7 +175,7 @@ class Training:
 
     @torch.no_grad()
     def _move_codes(self, chosen: Tensor) -> None:
-        """Make encodings of the next pictures of these codes, bool [codes]: far from all encodings none is ever used."""
+        """Make encodings of pictures of these codes (bool [codes]): one that lies far from all is never used."""
         recipe, network = self.recipe, self.generator.vqgan
         wanted = max(recipe.batch, -(-recipe.codes // network.sizes.side**2))
         rows = self._order.rows(self.images_seen, wanted)

@@ -27,7 +27,8 @@ class Counts(TypedDict):
 def counts(resolution: int = 256) -> dict[str, Counts]:
     """`{id: {"generator", "discriminator", "total"}}` of the networks at their default sizes.
 
-    Of `taming` the paper counts what generates, VQGAN and transformer, and no discriminator. Raises ValueError for a resolution that a network does not have.
+    Of `taming` the paper counts what generates, VQGAN and transformer, and no discriminator. Raises ValueError for a
+    resolution that a network does not have.
     """
     with torch.device("meta"):
         generators: dict[str, nn.Module] = {

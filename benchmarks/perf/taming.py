@@ -45,7 +45,7 @@ def build() -> GPT:
 
 @dataclass
 class Frame:
-    """A batch of frames drawn with a cache, a stretch at a time. codes: int64 [batch, 1 + CODES], the first is START."""
+    """A batch of frames drawn with a cache, a stretch at a time. codes: int64 [batch, 1 + CODES], from START on."""
 
     gpt: GPT
     numbers: Tensor
