@@ -202,10 +202,11 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
 
 def _taming(budget: str, resolution: int) -> dict[str, Any]:
     settings: dict[str, Any] = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}
-    multiples, side = (1, 1, 2, 2, 4), 16
+    multiples: tuple[int, ...] = (1, 1, 2, 2, 4)
+    side = 16
     if budget == "smoke":
-        multiples, side = (1, 2, 2, 4), 8
-        settings |= {"images": 10_000, "batch": 8, "average_kimg": 2.0, "average_ramp": 0.1, "gpt_places": 64}
+        multiples, side = (1, 1, 2, 4), 8
+        settings |= {"images": 8_000, "batch": 8, "average_kimg": 2.0, "average_ramp": 0.1, "gpt_places": 64}
         settings |= {"codes": 128, "code_width": 32, "vqgan_channels": 16, "vqgan_blocks": 1, "vqgan_groups": 4}
         settings |= {"revive_every": 20, "vqgan_rate": 1e-3, "perceptual_weight": 0.0, "adversarial_start": 0.7}
         settings |= {"gpt_layers": 4, "gpt_heads": 4, "gpt_width": 128, "gpt_rate": 1e-3}

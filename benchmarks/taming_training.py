@@ -26,6 +26,7 @@ from benchmarks import losses, networks, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
 from benchmarks.recipes import Recipe
 from benchmarks.training import Order
+from manifests.errors import MisuseError
 from models import counter_random, perceptual, taming, vqgan
 from models.counter_random import Kind
 from models.token_sampling import START
@@ -47,8 +48,13 @@ class Training:
     def __init__(
         self, recipe: Recipe, images: Tensor, device: torch.device, execution: Execution | None = None
     ) -> None:
-        """`images`: uint8 [n, 3, resolution, resolution], kept where they are."""
+        """`images`: uint8 [n, 3, resolution, resolution], kept where they are.
+
+        Raises MisuseError where the batch cannot be cut as asked, or all is to be compiled.
+        """
         execution = execution or Execution()
+        if execution.compile:
+            raise MisuseError("--compile: the trainer of taming is not compiled; leave it out")
         self.recipe, self.pictures, self.device, self.team = recipe, images, device, execution.team
         self._parts, self._mine = cut(recipe, execution)
         generator, discriminator = networks.build_taming(recipe)

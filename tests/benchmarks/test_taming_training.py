@@ -251,6 +251,8 @@ def test_sizes_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path):
     ):
         with pytest.raises(MisuseError, match=says):
             networks.check(tiny.recipe("taming", **change))
+    with pytest.raises(MisuseError, match="not compiled"):
+        Training(tiny.recipe("taming"), tiny.images(), CPU, Execution(compile=True))
     with pytest.raises(MisuseError, match="multiples"):
         tiny.recipe("taming", vqgan_multiples="1,x")
 
