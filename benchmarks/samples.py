@@ -39,12 +39,14 @@ def draw(generator: Generator, run: Path, step: int) -> list[Path]:
     """Write the pictures of a step, those that are not there yet; their paths."""
     atomic.make_folder(run / FOLDER)
     grid, strip = (run / FOLDER / f"{step:08d}{kind}.png" for kind in ("", "-panorama"))
-    endless = isinstance(generator, Endless | taming.Generator)
-    if endless and not strip.exists():
-        write(strip, panorama(generator))
+    drawn = [grid]
+    if isinstance(generator, Endless | taming.Generator):
+        drawn.append(strip)
+        if not strip.exists():
+            write(strip, panorama(generator))
     if not grid.exists():  # the last: where it is, the step is done
         write(grid, frames(generator))
-    return [grid, strip] if endless else [grid]
+    return drawn
 
 
 @torch.no_grad()

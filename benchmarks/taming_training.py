@@ -61,10 +61,9 @@ class Training:
         self.generator: taming.Generator = generator.to(device).train()
         self.discriminator = discriminator.to(device).train()
         self.average: taming.Generator = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        game = {"betas": GAME_DECAYS, "fused": True}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "vqgan": torch.optim.Adam(self.generator.vqgan.parameters(), lr=recipe.vqgan_rate, **game),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=recipe.vqgan_rate, **game),
+            "vqgan": _adam(self.generator.vqgan, recipe),
+            "discriminator": _adam(self.discriminator, recipe),
             "gpt": _adamw(self.generator, recipe),
         }
         self.codes: Tensor | None = None  # int32 [pictures, mirrored or not, side * side]; None before they are made
@@ -185,7 +184,9 @@ class Training:
         recipe, network = self.recipe, self.generator.vqgan
         wanted = max(recipe.batch, -(-recipe.codes // network.sizes.side**2))
         rows = self._order.rows(self.images_seen, wanted)
-        found = [network.encode(self._levels(some)).permute(0, 2, 3, 1).flatten(0, 2) for some in rows.split(AT_ONCE)]
+        found = [
+            network.encode(self._levels(some)).permute(0, 2, 3, 1).flatten(0, 2) for some in torch.split(rows, AT_ONCE)
+        ]
         every = torch.cat(found)
         index = self.step * len(every) + torch.arange(len(every), device=self.device)
         order = counter_random.uniform(recipe.seed, Kind.TRAINING_CODES, index, 1)[:, 0].argsort(stable=True)
@@ -199,7 +200,7 @@ class Training:
         network, sides = self.average.vqgan, 2 if self.recipe.mirror else 1
         made = torch.zeros(len(self.pictures), sides, network.sizes.side**2, dtype=torch.float64, device=self.device)
         mine = torch.arange(self.team.rank, len(self.pictures), self.team.size)
-        for rows in mine.split(AT_ONCE):
+        for rows in torch.split(mine, AT_ONCE):
             images = self._levels(rows)
             for side in range(sides):
                 codes = network.quantise(network.encode(images.flip(3) if side else images)).codes
@@ -269,6 +270,11 @@ def _perceptual(recipe: Recipe, device: torch.device) -> tuple[perceptual.Percep
     except WeightsError:
         return None, None
     return network.to(device, torch.float64 if recipe.precision == "float64" else torch.float32), sha256
+
+
+def _adam(network: torch.nn.Module, recipe: Recipe) -> torch.optim.Adam:
+    """For the two that play against each other."""
+    return torch.optim.Adam(network.parameters(), lr=recipe.vqgan_rate, betas=GAME_DECAYS, fused=True)
 
 
 def _adamw(generator: taming.Generator, recipe: Recipe) -> torch.optim.AdamW:

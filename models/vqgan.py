@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv0(functional.silu(self.norm0(x)))
         h = self.conv1(functional.silu(self.norm1(h)))
-        return h + (x if self.skip is None else self.skip(x))
+        return cast(Tensor, h + (x if self.skip is None else self.skip(x)))
 
 
 class Attention(nn.Module):
