@@ -24,7 +24,8 @@ from models.statistics import Blocks, Gaussian, frechet, frechet_error
 
 BATCH = 32  # pictures
 WIDE_FRAMES = 100  # of a wide picture of Taming Transformers, as in the paper
-WIDE_AT_ONCE = 4  # such pictures
+WIDE_AT_ONCE = 16  # such pictures,
+WIDE_BYTES = 4 * 2**30  # as far as they fit into this
 
 Advance = Callable[[int], None]  # so many more frames were measured
 
@@ -263,10 +264,11 @@ def _first(batches: Iterator[Tensor], count: int) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def _wide_frames(generator: taming.Generator, seed: int, images: int, frames: int) -> Iterator[Tensor]:
-    """uint8 [<= WIDE_AT_ONCE, 3, h, w]: the frames of some pictures, from left to right, then of others."""
+    """uint8 [n, 3, h, w]: the frames of some pictures, from left to right, then of others."""
     columns = frames * generator.sizes.frame_columns
-    for first in range(0, images, WIDE_AT_ONCE):
-        seeds = list(range(seed + first, seed + min(first + WIDE_AT_ONCE, images)))
+    at_once = max(1, min(WIDE_AT_ONCE, WIDE_BYTES // generator.wide_bytes))
+    for first in range(0, images, at_once):
+        seeds = list(range(seed + first, seed + min(first + at_once, images)))
         codes = generator.wide_codes(seeds, columns)
         for some in generator.decode_frames(codes, generator.decoding):
             yield pixels(some)

@@ -164,6 +164,13 @@ class Generator(nn.Module):
         """How wide pictures are decoded where nothing else is asked for: with half a frame on both sides."""
         return Decoding(self.sizes.frame_columns // 2)
 
+    @property
+    def wide_bytes(self) -> int:
+        """Memory that drawing one wide picture takes by the sliding window, about, however wide it is."""
+        windows, sizes = self.sizes.frame_columns**2, self.gpt.sizes
+        of_a_code = 2 * sizes.layers * sizes.width * self.gpt.head.weight.itemsize  # its keys and values
+        return windows * (windows // 2) * of_a_code  # at any time windows are half full, on the mean
+
     def with_choice(self, choice: Choice) -> Generator:
         """The same networks, codes chosen in another way."""
         return Generator(self.vqgan, self.gpt, replace(choice))

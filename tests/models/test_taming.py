@@ -74,6 +74,12 @@ def test_a_streamed_frame_is_that_of_the_wide_picture_and_shown_before_the_end(g
         next(generator.stream(7, Decoding(None)))
 
 
+def test_the_memory_of_a_wide_picture_is_known_at_the_published_sizes():
+    with torch.device("meta"):
+        published = Generator(VQGAN(Sizes()), GPT(GPTSizes()))
+    assert published.wide_bytes == 256 * 128 * 24 * 2 * 1024 * 4  # 6.4 GB
+
+
 def test_halves_that_do_not_fit_each_other_are_refused(generator):
     with pytest.raises(ValueError, match="14 of the transformer"):
         Generator(generator.vqgan, GPT(GPTSizes(14, 16, 1, 1, 4)))
