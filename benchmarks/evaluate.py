@@ -13,13 +13,13 @@ import torch
 from benchmarks import checkpoints, claims, measure, networks, runs
 from benchmarks import speed as speeds
 from benchmarks.leaderboard import Row
-from benchmarks.measure import Advance, Independent, Infinity, silent
+from benchmarks.measure import Advance, Independent, Infinity, WideImages, silent
 from benchmarks.networks import Endless, Generator
 from benchmarks.recipes import Measurement, Recipe, recipe_hash
 from benchmarks.reference import Reference
 from benchmarks.runs import Snapshot
 from benchmarks.speed import Speed
-from models import alis, locogan, published_files
+from models import alis, locogan, published_files, taming
 from models.counts import parameters
 
 DIGITS = 6  # significant, of measured numbers
@@ -73,8 +73,11 @@ def evaluate(
         runs.refuse_other_size(snapshot.recipe, reference.pictures)
     generator, real, extractor = snapshot.generator, reference.real, reference.extractor
     alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
-    endless = None
-    if isinstance(generator, Endless):
+    endless: Infinity | WideImages | None = None
+    if isinstance(generator, taming.Generator):
+        seed, frames = measurement.seed, measurement.frames
+        endless = measure.wide_images(generator, real.gaussian, extractor, seed, frames, advance)
+    elif isinstance(generator, Endless):
         seeds = range(measurement.seed, measurement.seed + measurement.panoramas)
         endless = measure.infinity(generator, real.gaussian, extractor, seeds, measurement.frames, advance)
     shown = _claims(generator, reference, measurement, alone.apart, advance)
@@ -82,6 +85,7 @@ def evaluate(
     row = Row(
         **_about_the_run(snapshot, reference.pictures.dataset),
         **_about_the_pictures(reference, measurement),
+        sampling=_sampling(generator),
         **_about_the_distances(reference.name, alone, endless),
         seam=_rounded(shown.seam.score) if shown.seam else None,
         repetition=_rounded(shown.repetition.score) if shown.repetition else None,
@@ -100,7 +104,9 @@ def evaluate(
 def frames_to_measure(model: str, measurement: Measurement) -> int:
     """How many frames `evaluate` tells `advance` of."""
     count = measurement.frames
-    if model != "stylegan2":
+    if model == "taming":
+        count += measurement.frames
+    elif model != "stylegan2":
         count += (measurement.panoramas + 1) * measurement.frames
     return count + measure.PLACES * measurement.curve_frames * model.startswith("alis")
 
@@ -124,7 +130,7 @@ def _claims(
     )
 
 
-def _about_the_distances(name: str, alone: Independent, endless: Infinity | None) -> dict[str, Any]:
+def _about_the_distances(name: str, alone: Independent, endless: Infinity | WideImages | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: _rounded(alone.fd),
         "fd_error": _rounded(alone.error),
@@ -141,7 +147,9 @@ def _about_the_distances(name: str, alone: Independent, endless: Infinity | None
     return found
 
 
-def _details(name: str, alone: Independent, endless: Infinity | None, shown: Claims, speed: Speed) -> dict[str, Any]:
+def _details(
+    name: str, alone: Independent, endless: Infinity | WideImages | None, shown: Claims, speed: Speed
+) -> dict[str, Any]:
     details: dict[str, Any] = {
         "independent": {
             name: alone.fd,
@@ -158,7 +166,15 @@ def _details(name: str, alone: Independent, endless: Infinity | None, shown: Cla
             "panorama_ms_per_frame": speed.panorama_ms_per_frame,
         },
     }
-    if endless is not None:
+    if isinstance(endless, WideImages):
+        details["infinity"] = {
+            f"infinity_{name}": endless.mean,
+            "error": endless.error,
+            "images": endless.images,
+            "frames": endless.frames,
+            "first_seed": endless.first_seed,
+        }
+    elif endless is not None:
         details["infinity"] = {
             f"infinity_{name}": endless.mean,
             "error": endless.error,
@@ -212,6 +228,9 @@ def _devices(snapshot: Snapshot) -> str:
 
 def _sizes(recipe: Recipe) -> dict[str, int | None]:
     with torch.device("meta"):
+        if recipe.model == "taming":  # as the paper counts: what generates
+            whole = parameters(networks.build_generator(recipe))
+            return {"generator": whole, "discriminator": 0, "total": whole}
         generator, discriminator = (parameters(network) for network in networks.build(recipe))
     if recipe.imported is not None and published_files.DISCRIMINATOR not in recipe.imported.networks:
         return {"generator": generator, "discriminator": None, "total": None}
@@ -227,8 +246,14 @@ def _about_the_pictures(reference: Reference, measurement: Measurement) -> dict[
         "resize": extractor.resize,
         "n_real": len(pictures.images),
         "n_generated": measurement.frames,
-        "sampling": "truncation 1, noise",
     }
+
+
+def _sampling(generator: Generator) -> str:
+    """How frames were drawn, for the leaderboard."""
+    if isinstance(generator, taming.Generator):
+        return f"{generator.choice.name}; {taming.SLIDING}; {generator.decoding.name}"
+    return "truncation 1, noise"
 
 
 def _about_the_speed(speed: Speed) -> dict[str, Any]:

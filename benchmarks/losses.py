@@ -45,3 +45,11 @@ def path_lengths(images: Callable[[Tensor], Tensor], ws: Tensor, directions: Ten
         gradient = gradient[:, 1]
     lengths: Tensor = gradient.square().sum(2).mean(1).sqrt()
     return lengths
+
+
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """Scalar, from logits of any shape: those of real pictures are pushed above 1, of fakes below -1.
+
+    The discriminator's loss of Esser et al. 2021 (arXiv:2012.09841).
+    """
+    return (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()) / 2

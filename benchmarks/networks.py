@@ -14,17 +14,19 @@ from torch import Tensor, nn
 
 from benchmarks.recipes import Recipe
 from manifests.errors import MisuseError
-from models import alis, counter_random, locogan, stylegan2
+from models import alis, counter_random, gpt, locogan, stylegan2, taming, vqgan
 from models.counter_random import Kind
+from models.patch_discriminator import PatchDiscriminator
 
 Endless = alis.Generator | locogan.Generator  # those that make a panorama, column by column
-Generator = stylegan2.Generator | Endless
+Styled = stylegan2.Generator | Endless  # those that a latent gives its style
+Generator = Styled | taming.Generator
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
 
 
-def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
-    """Generator and discriminator with the initial weights of the recipe's seed, on the CPU.
+def build(recipe: Recipe) -> tuple[Styled, stylegan2.Discriminator]:
+    """Generator and discriminator of a styled model with the initial weights of the recipe's seed, on the CPU.
 
     Weights are float32, of a recipe in float64 that; in a smaller number format only convolutions compute. Raises
     MisuseError for sizes that do not fit each other.
@@ -45,13 +47,51 @@ def build(recipe: Recipe) -> tuple[Generator, stylegan2.Discriminator]:
     return generator, discriminator
 
 
+def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
+    """VQGAN with transformer, and patch discriminator, as `build` does it; with bfloat16 weights are float32."""
+    if recipe.precision == "float16":
+        raise MisuseError("precision is float16; taming trains in float32, bfloat16 or float64")
+    dtype = torch.float64 if recipe.precision == "float64" else torch.float32
+    multiples = tuple(int(one) for one in recipe.vqgan_multiples.split(","))
+    side = recipe.resolution // 2 ** (len(multiples) - 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        try:
+            coder = vqgan.VQGAN(
+                vqgan.Sizes(
+                    resolution=recipe.resolution,
+                    channels=recipe.vqgan_channels,
+                    multiples=multiples,
+                    blocks=recipe.vqgan_blocks,
+                    attention_at=(side,),
+                    latent=recipe.code_width,
+                    code_width=recipe.code_width,
+                    codes=recipe.codes,
+                    groups=recipe.vqgan_groups,
+                )
+            )
+            transformer = gpt.GPT(
+                gpt.Sizes(recipe.codes, recipe.gpt_places, recipe.gpt_layers, recipe.gpt_heads, recipe.gpt_width)
+            )
+            halvings = min(3, max(1, recipe.resolution.bit_length() - 5))  # patches smaller than the picture
+            judge = PatchDiscriminator(recipe.patch_channels, halvings)
+            return taming.Generator(coder, transformer).to(dtype), judge.to(dtype)
+        except (ValueError, RuntimeError) as error:
+            raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
+
+
+def build_generator(recipe: Recipe) -> Generator:
+    """The generator alone, of any model."""
+    return build_taming(recipe)[0] if recipe.model == "taming" else build(recipe)[0]
+
+
 def check(recipe: Recipe) -> None:
     """MisuseError where the recipe's sizes do not fit each other. Takes no memory to speak of."""
     with torch.device("meta"):
-        build(recipe)
+        build_generator(recipe)
 
 
-def _generator(recipe: Recipe) -> Generator:
+def _generator(recipe: Recipe) -> Styled:
     plain = stylegan2.Sizes(
         resolution=recipe.resolution,
         z_dim=recipe.z_dim,
@@ -96,7 +136,7 @@ class Chance(NamedTuple):
     spatial: Tensor | None  # LocoGAN's input
 
 
-def chance(generator: Generator, draw: Draw, mixing: float) -> Chance:
+def chance(generator: Styled, draw: Draw, mixing: float) -> Chance:
     """The randomness of these fakes, of which the share `mixing` has a second style."""
     index, seed = draw.index, draw.seed
     anchors, dtype = _anchors(generator), generator.mapping.w_avg.dtype
@@ -119,7 +159,7 @@ def chance(generator: Generator, draw: Draw, mixing: float) -> Chance:
     return Chance(torch.stack(z).to(dtype), switch, tuple(one.to(dtype) for one in noise), shift, spatial)
 
 
-def _anchors(generator: Generator) -> int:
+def _anchors(generator: Styled) -> int:
     """Styles of a fake."""
     return alis.ANCHORS if isinstance(generator, alis.Generator) else 1
 
@@ -131,7 +171,7 @@ def _second_from(draw: Draw, layers: int, probability: float) -> Tensor:
     return torch.where(happens < probability, layer, layers)
 
 
-def styles(generator: Generator, chance: Chance) -> Tensor:
+def styles(generator: Styled, chance: Chance) -> Tensor:
     """ws of a batch of fakes: [batch, num_ws, w_dim], for ALIS [batch, 3, num_ws, w_dim].
 
     Style mixing (Karras et al. 2019, arXiv:1812.04948, section 3.1): a fake takes its later layers from a second
@@ -145,7 +185,7 @@ def styles(generator: Generator, chance: Chance) -> Tensor:
     return ws.view(-1, anchors, *ws.shape[1:]) if anchors > 1 else ws
 
 
-def images(generator: Generator, ws: Tensor, chance: Chance) -> Tensor:
+def images(generator: Styled, ws: Tensor, chance: Chance) -> Tensor:
     """The fakes [batch, 3, resolution, resolution] of these styles, with noise; endless ones at random shifts."""
     if isinstance(generator, stylegan2.Generator):
         image: Tensor = generator.synthesis(ws, chance.noise)

@@ -1,7 +1,8 @@
 """Recipes: every number that a training depends on, as one value with a hash, and the presets of the budgets.
 
 Sources: Karras et al. 2020 (arXiv:1912.04958, section 3 and appendix B) and the settings ALIS was trained with
-(Skorokhodov et al. 2021, arXiv:2104.06954): learning rate 0.0025, batch 64, R1 weight 10, mirrored pictures.
+(Skorokhodov et al. 2021, arXiv:2104.06954): learning rate 0.0025, batch 64, R1 weight 10, mirrored pictures. For
+Taming Transformers Esser et al. 2021 (arXiv:2012.09841, appendix B), whose learning rate grows with the batch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 
-MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan")
+MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan", "taming")
 WITH_ANCHORS = ("alis", "alis-nocoords")
 BUDGETS = ("smoke", "small", "paper")
 IMPORTED = "imported"  # stands in place of a budget
@@ -25,6 +26,16 @@ IDENTITY = ("model", "dataset", "budget", "resolution", "seed")  # have options 
 ANCHORS_ONLY = ("patches", "input_resolution", "anchor_distance", "normalisation", "float16_styles_from")
 NETWORK_ONLY = ("z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers", "deviation_group", "clamp")
 IMPORTED_ONLY = ("clamp", "float16_styles_from", "imported")
+STYLES_ONLY = (  # what taming does not have
+    *(*NETWORK_ONLY, "learning_rate", "beta1", "beta2", "r1_weight", "r1_every", "path_weight", "path_every"),
+    *("path_decay", "path_shrink", "mixing", "centre_decay", "augment_target", "augment_kimg"),
+)
+TAMING_ONLY = (
+    *("codes", "code_width", "vqgan_channels", "vqgan_multiples", "vqgan_blocks", "vqgan_groups", "vqgan_share"),
+    *("vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight", "adversarial_start", "patch_channels"),
+    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places", "gpt_rate", "weight_decay", "revive_every"),
+)
+TAMING_RATE = 4.5e-6  # for each picture of a batch
 
 _ALLOWED = {
     "model": MODELS,
@@ -35,10 +46,15 @@ _ALLOWED = {
 _AT_LEAST_ONE = (
     *("images", "batch", "z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers", "patches"),
     *("input_resolution", "anchor_distance", "deviation_group", "r1_every", "path_every", "path_shrink"),
+    *("codes", "code_width", "vqgan_channels", "vqgan_blocks", "vqgan_groups", "patch_channels"),
+    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places"),
 )
 _BETWEEN = {
     **dict.fromkeys(("beta1", "beta2", "path_decay", "mixing", "average_ramp", "centre_decay", "augment_target"), 1.0),
     **dict.fromkeys(("learning_rate", "r1_weight", "path_weight", "average_kimg", "augment_kimg", "hours"), 1e9),
+    **dict.fromkeys(("vqgan_share", "adversarial_start"), 1.0),
+    **dict.fromkeys(("vqgan_rate", "gpt_rate", "commitment", "perceptual_weight", "adversarial_weight"), 1e9),
+    **dict.fromkeys(("weight_decay", "revive_every"), 1e9),
     "seed": 2**64 - 1,
 }
 
@@ -103,6 +119,27 @@ class Recipe:
     float16_styles_from: int = 0  # pixels
     imported: Imported | None = None
     hours: float = 0.0  # of training, after which it ends before all images were shown; 0: never
+    # Taming Transformers: a VQGAN learns first, then the transformer from its codes.
+    codes: int = 1024
+    code_width: int = 256
+    vqgan_channels: int = 128
+    vqgan_multiples: str = "1,1,2,2,4"  # of the channels, for each level from the pixels to the codes
+    vqgan_blocks: int = 2
+    vqgan_groups: int = 32  # of the normalisation
+    vqgan_share: float = 0.5  # of the batches
+    vqgan_rate: float = 64 * TAMING_RATE
+    commitment: float = 0.25
+    revive_every: int = 0  # batches after which codes that were not used since become encodings again; 0: never
+    perceptual_weight: float = 1.0  # where the weights of its network are present
+    adversarial_weight: float = 0.8
+    adversarial_start: float = 0.5  # share of the VQGAN's batches after which the patch discriminator plays
+    patch_channels: int = 64
+    gpt_layers: int = 24
+    gpt_heads: int = 16
+    gpt_width: int = 1024
+    gpt_places: int = 512
+    gpt_rate: float = 64 * TAMING_RATE
+    weight_decay: float = 0.01  # of the transformer's matrices
 
     def __post_init__(self) -> None:
         if (self.budget == IMPORTED) != (self.imported is not None):
@@ -118,11 +155,20 @@ class Recipe:
         for name, most in _BETWEEN.items():
             if not 0 <= (value := getattr(self, name)) <= most:  # false for no number, too
                 raise MisuseError(f"{name} is {value}; it must lie between 0 and {most:g}")
+        if not all(one.isdigit() and int(one) for one in self.vqgan_multiples.split(",")):
+            raise MisuseError(f"vqgan_multiples is {self.vqgan_multiples!r}; it is numbers such as 1,1,2,2,4")
         if self.batch % self.deviation_group or self.batch % self.path_shrink:
             raise MisuseError(
                 f"a batch of {self.batch} is no multiple of deviation_group {self.deviation_group} "
                 f"and path_shrink {self.path_shrink}"
             )
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Fields that mean nothing to the model."""
+        if self.model == "taming":
+            return ANCHORS_ONLY + STYLES_ONLY
+        return TAMING_ONLY if self.model in WITH_ANCHORS else TAMING_ONLY + ANCHORS_ONLY
 
     @property
     def steps(self) -> int:
@@ -161,7 +207,9 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
     if budget not in BUDGETS:
         raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
     settings: dict[str, Any] = {}
-    if budget == "smoke":
+    if model == "taming":
+        settings = _taming(budget, resolution)
+    elif budget == "smoke":
         settings = {"images": 4_000, "batch": 16, "z_dim": 64, "w_dim": 64, "channel_base": 1024, "channel_max": 32}
         settings |= {"r1_weight": 2.0, "average_kimg": 2.0, "average_ramp": 0.25}
         if model != "locogan":  # what brought them nearer in few steps, at 64x64
@@ -177,12 +225,32 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
     return Recipe(model=model, dataset=dataset, budget=budget, resolution=resolution, **settings)
 
 
+def _taming(budget: str, resolution: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}
+    multiples: tuple[int, ...] = (1, 1, 2, 2, 4)
+    side = 16
+    if budget == "smoke":
+        multiples, side = (1, 1, 2, 4), 8
+        settings |= {"images": 8_000, "batch": 8, "average_kimg": 2.0, "average_ramp": 0.1, "gpt_places": 64}
+        settings |= {"codes": 128, "code_width": 32, "vqgan_channels": 16, "vqgan_blocks": 1, "vqgan_groups": 4}
+        settings |= {"revive_every": 20, "vqgan_rate": 1e-3, "perceptual_weight": 0.0, "adversarial_start": 0.7}
+        settings |= {"gpt_layers": 4, "gpt_heads": 4, "gpt_width": 128, "gpt_rate": 1e-3}
+        settings |= {"adversarial_weight": 0.2, "patch_channels": 16}
+    elif budget == "small":
+        settings |= {"images": 400_000, "batch": 32, "vqgan_channels": 64, "average_kimg": 10.0}
+        settings |= {"vqgan_rate": 32 * TAMING_RATE, "gpt_rate": 32 * TAMING_RATE}
+        settings |= {"gpt_layers": 12, "gpt_heads": 8, "gpt_width": 512}
+    else:
+        settings |= {"images": 25_000_000, "batch": 64}
+    levels = max(1, resolution // side).bit_length()
+    deep = (multiples[0],) * (levels - len(multiples)) + multiples[-levels:]
+    return settings | {"vqgan_multiples": ",".join(map(str, deep))}
+
+
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
     names = [field.name for field in dataclasses.fields(recipe) if field.name not in (*IDENTITY, *IMPORTED_ONLY)]
-    kinds = {
-        name: type(getattr(recipe, name)) for name in names if recipe.model in WITH_ANCHORS or name not in ANCHORS_ONLY
-    }
+    kinds = {name: type(getattr(recipe, name)) for name in names if name not in recipe.foreign}
     changed: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -208,11 +276,10 @@ def recipe_hash(recipe: Recipe) -> str:
 
     A field added later thus changes no old hash.
     """
-    without = () if recipe.model in WITH_ANCHORS else ANCHORS_ONLY
     facts = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)
-        if field.name not in without and getattr(recipe, field.name) != field.default
+        if field.name not in recipe.foreign and getattr(recipe, field.name) != field.default
     }
     if recipe.imported is not None:
         facts["imported"] = {"sha256": recipe.imported.sha256, "networks": recipe.imported.networks}  # not its name

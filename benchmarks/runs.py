@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 
-from benchmarks import checkpoints, events, metrics, networks, recipes, samples
+from benchmarks import checkpoints, events, metrics, networks, recipes, samples, taming_training, training
 from benchmarks.execution import Execution
 from benchmarks.interruption import Interruption
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from benchmarks.recipes import Recipe
-from benchmarks.training import Training
 from manifests import atomic, faults
 from manifests.errors import SetupError
 from manifests.locks import STALE_SECONDS, locked
@@ -33,6 +32,7 @@ STOP = "locks/stop"  # a file that asks the process that leads to save and end
 CHECKPOINT_SECONDS = 300.0
 CLOCK_STEPS = 16  # after so many it is asked whether the recipe's hours are over
 
+Training = training.Training | taming_training.Training
 Judge = Callable[[Generator], Mapping[str, float]]
 Progress = Callable[[int, int], None]  # images shown, images in all
 
@@ -82,12 +82,12 @@ def train(  # noqa: PLR0913 (what happens in the life of a run)
     execution = execution or Execution()
     networks.check(recipe)
     if not execution.team.leads:
-        return _follow(Training(recipe, pictures.images, device, execution), run)
+        return _follow(training_of(recipe, pictures, device, execution), run)
     refuse_foreign(run)
     # A leader that was killed with its machine leaves a lock that others think held for a while.
     with locked(run, "train", wait_seconds=STALE_SECONDS + 15 if execution.team.launched else 0.0):
         claim(recipe, pictures, run)
-        session = _Session(Training(recipe, pictures.images, device, execution), run)
+        session = _Session(training_of(recipe, pictures, device, execution), run)
         execution.team.told(session.training.step, device)
         if judge is not None and snapshots:
             session.judge = judge
@@ -95,6 +95,12 @@ def train(  # noqa: PLR0913 (what happens in the life of a run)
         session.report = report
         session.train(progress)
         return Trained(session.training.images_seen, session.steps, sum(session.devices.values()))
+
+
+def training_of(recipe: Recipe, pictures: Pictures, device: torch.device, execution: Execution) -> Training:
+    """The trainer of the recipe's model, before its first step."""
+    kind = taming_training.Training if recipe.model == "taming" else training.Training
+    return kind(recipe, pictures.images, device, execution)
 
 
 def _follow(training: Training, run: Path) -> Trained:
@@ -324,7 +330,7 @@ def open_checkpoint(run: Path, device: torch.device, which: str) -> Snapshot:
     recipe = recipes.load(run)
     chosen = checkpoints.chosen(run, which)
     tensors, facts = checkpoints.read(chosen, "average.")
-    generator, _ = networks.build(recipe)
+    generator = networks.build_generator(recipe)
     try:
         generator.load_state_dict(tensors)
         devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}

@@ -16,6 +16,7 @@ from benchmarks import measure
 from benchmarks.networks import Endless, Generator
 from benchmarks.recipes import Recipe
 from manifests import atomic
+from models import taming
 
 FOLDER = "samples"  # in a run: 00000500.png, and 00000500-panorama.png of endless models; numbers are steps
 SEED = 0
@@ -38,11 +39,14 @@ def draw(generator: Generator, run: Path, step: int) -> list[Path]:
     """Write the pictures of a step, those that are not there yet; their paths."""
     atomic.make_folder(run / FOLDER)
     grid, strip = (run / FOLDER / f"{step:08d}{kind}.png" for kind in ("", "-panorama"))
-    if isinstance(generator, Endless) and not strip.exists():
-        write(strip, panorama(generator))
+    drawn = [grid]
+    if isinstance(generator, Endless | taming.Generator):
+        drawn.append(strip)
+        if not strip.exists():
+            write(strip, panorama(generator))
     if not grid.exists():  # the last: where it is, the step is done
         write(grid, frames(generator))
-    return [grid, strip] if isinstance(generator, Endless) else [grid]
+    return drawn
 
 
 @torch.no_grad()
@@ -59,8 +63,10 @@ def frames(generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def panorama(generator: Endless) -> Tensor:
+def panorama(generator: Endless | taming.Generator) -> Tensor:
     """The first frames of the seed's panorama: uint8 [3, resolution, STRIP_FRAMES * resolution]."""
+    if isinstance(generator, taming.Generator):
+        return measure.pixels(generator.panorama(SEED, STRIP_FRAMES, generator.decoding)).cpu()
     columns = generator.sizes.frame_columns
     strip = generator.columns(SEED, 0, STRIP_FRAMES * columns, batch=AT_ONCE * columns)
     return measure.pixels(strip).cpu()

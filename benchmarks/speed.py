@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.measure import device_of
 from benchmarks.networks import Endless, Generator
+from models import taming
 
 REPEATS = 15
 WARM_UP = 2
@@ -70,7 +71,9 @@ def speed(generator: Generator) -> Speed:
     tried = _search(generator, device)
     batch = max(tried, key=lambda size: tried[size])
     endless = None
-    if isinstance(generator, Endless):
+    if isinstance(generator, taming.Generator):
+        endless = seconds(lambda at: generator.wide_image(at, batch, generator.decoding), device)
+    elif isinstance(generator, Endless):
         columns, wide = generator.columns, batch * generator.sizes.frame_columns
         endless = seconds(lambda at: columns(0, at * wide, wide, batch=wide), device)
     return Speed(

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import augment, losses, networks
+from benchmarks import augment, losses, networks, training_state
 from benchmarks.execution import Enlarged, Execution, Losses, Told, cut, laid_out_as
-from benchmarks.networks import Chance, Draw, Generator
+from benchmarks.networks import Chance, Draw, Styled
 from benchmarks.recipes import Recipe
 from models import counter_random
 from models.counter_random import Kind
@@ -65,9 +65,9 @@ class Training:
         self.recipe, self.pictures, self.device, self.team = recipe, images, device, execution.team
         self._parts, self._mine = cut(recipe, execution)
         generator, discriminator = networks.build(recipe)
-        self.generator: Generator = generator.to(device).train()
+        self.generator: Styled = generator.to(device).train()
         self.discriminator = discriminator.to(device).train()
-        self.average: Generator = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.average: Styled = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.optimisers = {
             "generator": _adam(self.generator, recipe, recipe.path_every if recipe.path_weight else 0),
             "discriminator": _adam(self.discriminator, recipe, recipe.r1_every if recipe.r1_weight else 0),
@@ -265,11 +265,7 @@ class Training:
         tensors = {"path_mean": self.path_mean}
         if self.recipe.augment_target:
             tensors |= {"augment.strength": self.adaptive.strength, "augment.signs": self.adaptive.signs}
-        for name, network in self._networks().items():
-            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
-        for name, optimiser in self.optimisers.items():
-            for at, moments in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{name}.{at}.{key}": value for key, value in moments.items()}
+        tensors |= training_state.gathered(self._networks(), self.optimisers)
         facts = {
             "step": self.step,
             "augment_batches": self.adaptive.batches,
@@ -279,19 +275,11 @@ class Training:
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on from a state. Raises RuntimeError, KeyError or ValueError for one of other networks."""
-        for name, network in self._networks().items():
-            network.load_state_dict(_below(tensors, name))
-        for name, optimiser in self.optimisers.items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _below(tensors, f"optimiser.{name}").items():
-                at, _, what = key.partition(".")
-                parameter = optimiser.param_groups[0]["params"][int(at)]
-                moments.setdefault(int(at), {})[what] = laid_out_as(parameter, tensor) if tensor.ndim else tensor
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        training_state.restore(tensors, self._networks(), self.optimisers)
         self.path_mean = tensors["path_mean"].to(self.device)
         self.step = int(facts["step"])
         if self.recipe.augment_target:
-            known = _below(tensors, "augment")
+            known = training_state.below(tensors, "augment")
             strength, signs = known["strength"].to(self.device), known["signs"].to(self.device)
             self.adaptive = augment.Adaptive(strength, signs, int(facts["augment_batches"]))
         for name, one in self._enlarged.items():
@@ -299,10 +287,6 @@ class Training:
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-
-
-def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
 
 def _adam(network: nn.Module, recipe: Recipe, every: int) -> torch.optim.Adam:

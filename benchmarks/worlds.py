@@ -7,6 +7,7 @@ number of threads), and an edit changes no bit beyond its reach.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from benchmarks import measure
 from benchmarks.networks import Endless, Generator
 from manifests.errors import MisuseError
-from models import alis, locogan, stylegan2
+from models import alis, locogan, stylegan2, taming
 from models.anchors import OWN, Anchors
 
 TILE = 4  # frames
@@ -75,11 +76,28 @@ class World:
         return generator.columns(self.seed, start, count, truncation=self.truncation, batch=count, anchors=self.anchors)
 
 
+def from_the_left(generator: taming.Generator, seed: int, count: int) -> Iterator[Tensor]:
+    """The first frames of a panorama of Taming Transformers, which has no random access: uint8 [3, height, height]."""
+    for frame in itertools.islice(generator.stream(seed, generator.decoding), count):
+        yield measure.pixels(frame).cpu()
+
+
+def refuse_truncation(generator: Generator, truncation: float) -> None:
+    """MisuseError where there is nothing that truncation could move to its mean."""
+    if isinstance(generator, taming.Generator) and truncation != 1:
+        raise MisuseError("--truncation: taming has no style to move towards the mean; leave it out")
+
+
 def endless(generator: Generator) -> Endless:
-    """The generator, if it makes panoramas; else MisuseError."""
+    """The generator, if it makes panoramas at any place; else MisuseError."""
     if isinstance(generator, stylegan2.Generator):
         raise MisuseError(
             "stylegan2 makes single frames, no panorama: use --frames, or train alis, alis-nocoords or locogan"
+        )
+    if isinstance(generator, taming.Generator):
+        raise MisuseError(
+            "taming draws its panorama from the left, each column from those before: it has no other place to begin at "
+            "and no anchors; use --frames or --panorama, or train alis, alis-nocoords or locogan"
         )
     return generator
 

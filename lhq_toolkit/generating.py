@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from benchmarks import equivariance as figures
 from benchmarks import generate, samples, worlds
+from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from benchmarks.worlds import World
 from lhq_toolkit.panoramas import output, stream, wishes
@@ -16,6 +19,7 @@ from lhq_toolkit.panoramas.output import Kind, StripFormat
 from lhq_toolkit.panoramas.stream import Pixels, Stream
 from lhq_toolkit.panoramas.wishes import Wishes
 from manifests import atomic
+from models import taming
 from models.anchors import OWN
 from pipelines.engine.progress import Progress
 
@@ -50,7 +54,30 @@ def panorama(
     snapshot: Snapshot, asked: Panorama, out: Path, kind: Kind, strip_format: StripFormat, speed: float | None
 ) -> Made:
     """A panorama, or a video of it, written while it is made. Raises MisuseError for what the model has not."""
-    generator = worlds.endless(snapshot.generator)
+    if isinstance(snapshot.generator, taming.Generator):
+        drawn = _from_the_left(snapshot.generator, asked)
+    else:
+        drawn = _anywhere(worlds.endless(snapshot.generator), asked)
+    output.check(out, kind, drawn.count * drawn.height)
+    with Progress("generate", drawn.count, "frames") as progress:
+        pixels = Stream(drawn.height, drawn.count * drawn.height, _counted(drawn, progress))
+        facts = output.write(out, kind, pixels, strip_format, speed)
+    facts |= {"seed": asked.seed, "start": drawn.start, "frames": drawn.count, "edits": drawn.edits}
+    return Made(_told(out, kind, asked, facts), facts)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A panorama to be written. start, count: frames; blocks: uint8 [3, height, width], from left to right."""
+
+    start: int
+    count: int
+    height: int
+    blocks: Iterator[Tensor]
+    edits: list[dict[str, Any]]
+
+
+def _anywhere(generator: Endless, asked: Panorama) -> _Drawn:
     start, count, anchors = asked.start, asked.count, OWN
     edits: list[dict[str, Any]] = []
     if asked.wishes.some:
@@ -63,20 +90,25 @@ def panorama(
         edits = wishes.told(anchors, alis)
     assert count is not None
     world = World(generator, asked.seed, asked.truncation, anchors)
-    output.check(out, kind, count * world.height)
-    with Progress("generate", count, "frames") as progress:
-        pixels = Stream(world.height, count * world.height, _counted(world, start, count, progress))
-        facts = output.write(out, kind, pixels, strip_format, speed)
-    facts |= {"seed": asked.seed, "start": start, "frames": count, "edits": edits}
-    return Made(_told(out, kind, asked, facts), facts)
+    blocks = world.blocks(start * world.frame_columns, count * world.frame_columns)
+    return _Drawn(start, count, world.height, blocks, edits)
 
 
-def _counted(world: World, start: int, count: int, progress: Progress) -> Iterator[Pixels]:
+def _from_the_left(generator: taming.Generator, asked: Panorama) -> _Drawn:
+    worlds.refuse_truncation(generator, asked.truncation)
+    if asked.start or asked.wishes.some or asked.count is None:
+        worlds.endless(generator)  # it says why there is none
+    assert asked.count is not None
+    blocks = worlds.from_the_left(generator, asked.seed, asked.count)
+    return _Drawn(0, asked.count, generator.sizes.resolution, blocks, [])
+
+
+def _counted(drawn: _Drawn, progress: Progress) -> Iterator[Pixels]:
     done = 0
-    for block in world.blocks(start * world.frame_columns, count * world.frame_columns):
+    for block in drawn.blocks:
         yield block.permute(1, 2, 0).contiguous().numpy()
         done += block.shape[2]
-        progress.advance(done // world.height - progress.done)
+        progress.advance(done // drawn.height - progress.done)
 
 
 def _told(out: Path, kind: Kind, asked: Panorama, facts: dict[str, Any]) -> str:

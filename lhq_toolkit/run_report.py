@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from benchmarks import checkpoints, recipes, runs, samples
-from benchmarks.recipes import ANCHORS_ONLY, IMPORTED_ONLY, WITH_ANCHORS, Recipe, recipe_hash
+from benchmarks.recipes import IMPORTED_ONLY, Recipe, recipe_hash
 from benchmarks.runs import Standing
 from lhq_toolkit import run_curves
 from lhq_toolkit.report.rendering import render
@@ -81,7 +81,7 @@ def html(run: Path, standing: Standing, toolkit: str, made: datetime | None = No
 
 def _settings(recipe: Recipe) -> dict[str, object]:
     """Every number of the recipe that its model has."""
-    without = (*IMPORTED_ONLY, *(() if recipe.model in WITH_ANCHORS else ANCHORS_ONLY))
+    without = (*IMPORTED_ONLY, *recipe.foreign)
     return {name: value for name, value in dataclasses.asdict(recipe).items() if name not in without}
 
 

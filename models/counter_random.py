@@ -37,6 +37,8 @@ class Kind(enum.IntEnum):
     SPATIAL = 8  # a panorama's input, which is noise
     FRAME_SPATIAL = 9
     CLUSTERED = 10  # latents among which clusters are found
+    FRAME_TOKEN = 11  # which code is drawn at each place of a frame
+    PANORAMA_TOKEN = 12
     TRAINING_LATENT = 16  # of the fakes of a training
     TRAINING_NOISE = 17
     TRAINING_SHIFT = 18  # where a fake frame stands among its anchors
@@ -46,6 +48,7 @@ class Kind(enum.IntEnum):
     TRAINING_MIRROR = 22
     TRAINING_SPATIAL = 23
     TRAINING_AUGMENT = 24  # how a picture is changed before the discriminator sees it
+    TRAINING_CODES = 25  # which encodings a codebook begins with
     FILTER = 32  # of the small feature network
     SAMPLE = 33  # which features are kept where not all are
 

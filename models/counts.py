@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NotRequired, TypedDict
+
 import torch
 from torch import nn
 
-from models import alis, locogan, stylegan2
+from models import alis, gpt, locogan, stylegan2, vqgan
 
 
 def parameters(network: nn.Module) -> int:
@@ -13,10 +15,20 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def counts(resolution: int = 256) -> dict[str, dict[str, int]]:
+class Counts(TypedDict):
+    """Parameters of a model; `parts` where its generator is made of several networks."""
+
+    generator: int
+    discriminator: int
+    total: int
+    parts: NotRequired[dict[str, int]]
+
+
+def counts(resolution: int = 256) -> dict[str, Counts]:
     """`{id: {"generator", "discriminator", "total"}}` of the networks at their default sizes.
 
-    Raises ValueError for a resolution that a network does not have.
+    Of `taming` the paper counts what generates, VQGAN and transformer, and no discriminator. Raises ValueError for a
+    resolution that a network does not have.
     """
     with torch.device("meta"):
         generators: dict[str, nn.Module] = {
@@ -26,7 +38,13 @@ def counts(resolution: int = 256) -> dict[str, dict[str, int]]:
             "locogan": locogan.Generator(locogan.Sizes(resolution)),
         }
         discriminator = parameters(stylegan2.Discriminator(resolution))
-    return {
+        coarsest = resolution // vqgan.Sizes().factor
+        parts = {
+            "vqgan": parameters(vqgan.VQGAN(vqgan.Sizes(resolution, attention_at=(coarsest,)))),
+            "gpt": parameters(gpt.GPT(gpt.Sizes())),
+        }
+    whole = sum(parts.values())
+    found: dict[str, Counts] = {
         model: {
             "generator": parameters(generator),
             "discriminator": discriminator,
@@ -34,3 +52,4 @@ def counts(resolution: int = 256) -> dict[str, dict[str, int]]:
         }
         for model, generator in generators.items()
     }
+    return found | {"taming": {"generator": whole, "discriminator": 0, "total": whole, "parts": parts}}

@@ -3,7 +3,8 @@
 `load` and `run` take a model's id, the sizes as they stand beside the published numbers (`resolution`, `z_dim`,
 `w_dim`, `channel_base`, `channel_max`, `mapping_layers`, `grid_size`, `input_resolution`, `w_coord_dist`,
 `mbstd_group_size`; and, where a network has them, `clamp` and `float16_styles_from`) and tensors whose names begin
-with `G.` (generator) or `D.` (discriminator). What comes out is computed by this project's own code.
+with `G.` (generator) or `D.` (discriminator). What comes out is computed by this project's own code. The id `taming`
+is answered by `models/published_taming.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import alis, stylegan2
+from models import alis, published_taming, stylegan2
+from models.gpt import GPT
+from models.vqgan import VQGAN
 
 Tensors = Mapping[str, Tensor]
 Inputs = Mapping[str, Any]
@@ -38,12 +41,17 @@ def family(model: str) -> str:
     return found
 
 
-def load(model: str, sizes: Inputs, tensors: Tensors) -> tuple[Generator | None, stylegan2.Discriminator | None]:
+def load(
+    model: str, sizes: Inputs, tensors: Tensors
+) -> tuple[Generator | VQGAN | None, stylegan2.Discriminator | GPT | None]:
     """Generator and discriminator with these weights, in evaluation mode; None for a half that has no tensors.
 
-    `model`: `stylegan2`, `alis`, or one of these with a suffix (`alis_grid2`), or `discriminator`. Raises
-    ValueError for another one, RuntimeError when names or shapes do not fit the sizes.
+    `model`: `stylegan2`, `alis`, or one of these with a suffix (`alis_grid2`), or `discriminator`; for `taming` the
+    halves are VQGAN and transformer. Raises ValueError for another one, RuntimeError when names or shapes do not fit
+    the sizes.
     """
+    if model.partition("_")[0] == "taming":
+        return published_taming.load(sizes, tensors)
     generator: Generator | None = None
     discriminator: stylegan2.Discriminator | None = None
     for prefix, network, rename in _networks(model, sizes, tensors):
@@ -134,9 +142,14 @@ def run(model: str, sizes: Inputs, tensors: Tensors, inputs: Inputs) -> dict[str
     stylegan2: `z` [n, z_dim] gives ws and ws_truncated_07; `ws` [n, num_ws, w_dim] (else those of z) gives
     images_noise_const and images_noise_none. alis: `ws` [3, num_ws, w_dim] (left, centre, right; else those of z)
     and `left_borders_idx` [n] give images, without noise. Discriminator: `images` give logits and r1_per_image.
+    taming: `images` give pre_quant, indices, quantized, commit_loss and reconstruction; `tokens` give logits.
     """
     generator, discriminator = load(model, sizes, tensors)
     outputs: dict[str, Tensor] = {}
+    if isinstance(generator, VQGAN) or isinstance(discriminator, GPT):
+        vqgan = generator if isinstance(generator, VQGAN) else None
+        gpt = discriminator if isinstance(discriminator, GPT) else None
+        return published_taming.run(vqgan, gpt, sizes, inputs)
     if generator is not None:
         with torch.no_grad():
             outputs |= _run_generator(generator, inputs)

@@ -98,6 +98,15 @@ REGISTRY: Mapping[str, Weights] = {
             "invariance.network=wide_resnet50_2",
         ),
         Weights(
+            "vgg16",
+            "vgg16-397923af.pth",
+            "https://download.pytorch.org/models/vgg16-397923af.pth",
+            "397923af",
+            527.796,
+            _IMAGENET,
+            "the perceptual loss of taming",
+        ),
+        Weights(
             "inception",
             "inception-2015-12-05.pt",
             "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",

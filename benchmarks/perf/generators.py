@@ -115,7 +115,7 @@ def peer(checkout: Path, model: str) -> tuple[Any, inference.Generator]:
     theirs = _peer.generator(checkout, model, RESOLUTION, ALIS_SIZES["grid_size"]).eval()
     tensors = {f"G.{name}": tensor for name, tensor in theirs.state_dict().items()}
     ours, _ = published.load(model, SIZES | {"channel_max": 512} | ALIS_SIZES, tensors)
-    assert ours is not None
+    assert isinstance(ours, inference.Generator)
     return theirs, ours
 
 

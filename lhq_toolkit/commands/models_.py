@@ -28,4 +28,6 @@ def models(
     print(f"{'model':<14}{'generator':>14}{'discriminator':>15}{'total':>14}   at {resolution}x{resolution}")
     for model, one in found.items():
         print(f"{model:<14}{one['generator']:>14,}{one['discriminator']:>15,}{one['total']:>14,}")
+        if parts := one.get("parts"):
+            print(f"{'':<14}" + " + ".join(f"{name} {count:,}" for name, count in parts.items()))
     return 0

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks import recipes
+from benchmarks import networks, recipes
 from benchmarks.recipes import Recipe, preset, recipe_hash
 from manifests.errors import MisuseError, SetupError
 
@@ -112,3 +112,27 @@ def test_names_that_do_not_exist_are_misuse():
         preset("gan", "lhq", "smoke", 64)
     with pytest.raises(MisuseError, match="huge"):
         preset("alis", "lhq", "huge", 64)
+
+
+def test_taming_has_its_own_numbers_and_not_those_of_styles():
+    recipe = preset("taming", "lhq", "paper", 256)
+    assert (recipe.codes, recipe.code_width, recipe.vqgan_channels) == (1024, 256, 128)
+    assert recipe.vqgan_multiples == "1,1,2,2,4"
+    assert (recipe.gpt_layers, recipe.gpt_heads, recipe.gpt_width, recipe.gpt_places) == (24, 16, 1024, 512)
+    assert recipe.vqgan_rate == recipe.gpt_rate == pytest.approx(4.5e-6 * recipe.batch)
+    with pytest.raises(MisuseError, match="z_dim"):
+        recipes.with_settings(recipe, ["z_dim=8"])
+    with pytest.raises(MisuseError, match="gpt_width"):
+        recipes.with_settings(preset("alis", "lhq", "paper", 256), ["gpt_width=8"])
+    assert recipes.with_settings(recipe, ["vqgan_multiples=1,2"]).vqgan_multiples == "1,2"
+    assert recipe_hash(dataclasses.replace(recipe, z_dim=8)) == recipe_hash(recipe)
+    assert recipe_hash(dataclasses.replace(recipe, codes=8)) != recipe_hash(recipe)
+
+
+@pytest.mark.parametrize("budget", recipes.BUDGETS)
+@pytest.mark.parametrize("resolution", [32, 64, 256, 1024])
+def test_taming_fits_its_windows_at_every_resolution(budget, resolution):
+    recipe = preset("taming", "lhq", budget, resolution)
+    networks.check(recipe)
+    side = resolution // 2 ** recipe.vqgan_multiples.count(",")
+    assert side == (8 if budget == "smoke" else 16)

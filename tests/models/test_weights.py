@@ -15,13 +15,14 @@ from models.weights import REGISTRY, WeightsError
 
 @pytest.mark.slow
 def test_addresses_and_sizes_are_torchvisions_own() -> None:
-    from torchvision.models import ResNet18_Weights, Wide_ResNet50_2_Weights, detection
+    from torchvision.models import ResNet18_Weights, VGG16_Weights, Wide_ResNet50_2_Weights, detection
 
     published = {
         "maskrcnn_resnet50_fpn_v2": detection.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1,
         "maskrcnn_resnet50_fpn": detection.MaskRCNN_ResNet50_FPN_Weights.COCO_V1,
         "resnet18": ResNet18_Weights.IMAGENET1K_V1,
         "wide_resnet50_2": Wide_ResNet50_2_Weights.IMAGENET1K_V1,
+        "vgg16": VGG16_Weights.IMAGENET1K_V1,
     }
     assert set(REGISTRY) == {*published, "inception"}
     for name, theirs in published.items():

@@ -11,12 +11,19 @@ from torch import Tensor
 from benchmarks.recipes import Recipe
 
 SETTINGS = {"z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8, "r1_every": 4, "average_kimg": 0.05}
+TAMING = {"codes": 16, "code_width": 4, "vqgan_channels": 8, "vqgan_multiples": "1,2,2", "vqgan_blocks": 1}
+TAMING |= {"vqgan_groups": 4, "patch_channels": 8, "gpt_layers": 2, "gpt_heads": 2, "gpt_width": 16, "gpt_places": 16}
+TAMING |= {"vqgan_rate": 1e-3, "gpt_rate": 1e-3, "perceptual_weight": 0.0, "average_kimg": 0.05}
 OPTIONS = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]  # for `lhq train`
+TAMING_OPTIONS = [part for name, value in TAMING.items() for part in ("--set", f"{name}={value}")]
 
 
 def recipe(model: str, **changed: object) -> Recipe:
     """A training of 20 steps at 16x16."""
     settings = {"images": 80, "batch": 4, **SETTINGS, **changed}
+    if model == "taming":
+        unused = {"deviation_group": 1, "path_shrink": 1, "r1_weight": 0.0, "path_weight": 0.0}
+        settings = {"images": 80, "batch": 4, **TAMING, **unused, **changed}
     return Recipe(model=model, dataset="tiny", budget="smoke", resolution=16, **settings)  # type: ignore[arg-type]
 
 

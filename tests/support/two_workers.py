@@ -12,6 +12,7 @@ import torch.multiprocessing
 from benchmarks import runs
 from benchmarks.execution import Execution
 from benchmarks.pictures import Pictures
+from benchmarks.taming_training import Training as TamingTraining
 from benchmarks.team import Team
 from benchmarks.training import Training
 
@@ -62,6 +63,20 @@ def trained_for_no_time(team: Team, run: Path) -> dict[str, torch.Tensor]:
     pictures = Pictures(tiny.images(), "tiny", "", "0" * 64, "0" * 64)
     found = runs.train(recipe, pictures, run, CPU, execution=Execution(team))
     return {"images": torch.tensor(found.images)}
+
+
+def taming_trained(steps: int, execution: Execution, **changed: object) -> TamingTraining:
+    torch.set_num_threads(1)
+    recipe = tiny.recipe("taming", batch=8, images=8 * max(1, steps), **changed)
+    training = TamingTraining(recipe, tiny.images(), CPU, execution)
+    for _ in range(steps):
+        training.advance()
+    return training
+
+
+def taming_steps(team: Team) -> dict[str, torch.Tensor]:
+    training = taming_trained(12, Execution(team), precision="float64")
+    return {name: tensor.clone() for name, tensor in training.state()[0].items()}
 
 
 def by_two(work: functools.partial) -> dict[str, torch.Tensor]:
