@@ -12,6 +12,7 @@ from lhq_toolkit.report.figures import ticks
 WIDTH, HEIGHT = 440.0, 250.0  # pixels of a drawing
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 12.0, 40.0  # around the plot
 ROLES: tuple[Role, ...] = ("accent", "rejected", "kept", "error", "pending", "ink")
+MANY = 16  # points of a line, from which on they are small
 MARGIN = 0.08  # of a span, beyond its ends
 
 
@@ -77,10 +78,11 @@ def chart(name: str, title: str, series: Sequence[Series], x: Axis, y: Axis) -> 
     coloured = [(ROLES[at % len(ROLES)], one) for at, one in enumerate(series)]
     for role, one in coloured:
         places = [(across.at(at), up.at(value)) for at, value, _ in one.points]
+        half = 3.5 if len(places) <= MANY else 1.5
         if one.joined and len(places) > 1:
             shapes.append(Curve(places, role))
         for (left, top), (_, _, about) in zip(places, one.points, strict=True):
-            shapes.append(Rect(left - 3.5, top - 3.5, 7, 7, role, about))
+            shapes.append(Rect(left - half, top - half, 2 * half, 2 * half, role, about))
     shapes += _names([one for one in series if one.named], across, up)
     said = "; ".join(f"{one.name}: {', '.join(about for _, _, about in one.points)}" for one in series)
     legend = [(role, one.name) for role, one in coloured] if len(series) > 1 else []

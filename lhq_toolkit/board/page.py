@@ -119,7 +119,8 @@ def _line(entry: Entry, group: Group, columns: Sequence[Column], drawn: Mapping[
     cells = []
     for column in columns:
         spread = column.of(entry)
-        cells.append(Cell(view.text_of(spread), "" if spread is None else repr(spread.mean)))
+        digits = 4 if column.error is not None else 3  # distances are what is compared
+        cells.append(Cell(view.text_of(spread, digits), "" if spread is None else repr(spread.mean)))
     pictures = next((drawn[row] for row in entry.rows if row in drawn), None)
     return Line(printable(view.label(entry, group.entries)), cells, entry.row, len(entry.rows), pictures)
 

@@ -149,12 +149,12 @@ def features_of(row: Row) -> str:
     return f"features {name} {digest[:8]} (not the Inception: no FID)"
 
 
-def text_of(spread: Spread | None) -> str:
+def text_of(spread: Spread | None, digits: int = 4) -> str:
     """A number as it is shown: with its standard deviation over seeds, or for one seed its standard error."""
     if spread is None:
         return "-"
     beside = spread.deviation or spread.error  # a deviation of 0: the seeds share the number, as that of parameters
-    return _short(spread.mean) + (f" ± {_short(beside, 2)}" if beside is not None else "")
+    return _short(spread.mean, digits) + (f" ± {_short(beside, 2)}" if beside is not None else "")
 
 
 def _short(value: float, digits: int = 4) -> str:
