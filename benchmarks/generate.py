@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from benchmarks import measure, samples
 from benchmarks.networks import Endless
@@ -23,6 +25,40 @@ def fastest(snapshot: Snapshot) -> tuple[Snapshot, inference.Choice]:
     return replace(snapshot, generator=choice.generator), choice
 
 
+@dataclass(frozen=True)
+class Codes:
+    """How the codes of taming are drawn, and decoded where a picture is wide; None, False: as in the benchmark."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    sliding_window: bool = False  # instead of streaming
+    decode_whole: bool = False  # the picture at once, instead of each frame with its neighbourhood
+
+
+PLAIN = Codes()
+
+
+def with_codes(snapshot: Snapshot, codes: Codes) -> Snapshot:
+    """The snapshot with a generator that draws codes so. Raises MisuseError for models without, and odd numbers."""
+    generator = snapshot.generator
+    if codes == PLAIN:
+        return snapshot
+    if not isinstance(generator, taming.Generator):
+        raise MisuseError(
+            f"{snapshot.recipe.model} draws no codes: leave out --temperature, --top-k, --top-p, --sliding-window and "
+            "--decode-whole"
+        )
+    if codes.decode_whole and not codes.sliding_window:
+        raise MisuseError("--decode-whole goes with --sliding-window: what streams has no end")
+    given = {"temperature": codes.temperature, "top_k": codes.top_k, "top_p": codes.top_p}
+    try:
+        choice = replace(generator.choice, **{name: one for name, one in given.items() if one is not None})
+    except ValueError as error:
+        raise MisuseError(str(error)) from error
+    return replace(snapshot, generator=generator.with_choice(choice).eval())
+
+
 def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0) -> list[Path]:
     """Write `count` PNG files `<seed>-<number>.png` into the folder `out`; returns their paths."""
     _refuse_truncation(snapshot, truncation)
@@ -38,7 +74,16 @@ def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: flo
     return paths
 
 
-def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int = 0, truncation: float = 1.0) -> None:
+def panorama(
+    snapshot: Snapshot,
+    out: Path,
+    count: int,
+    seed: int,
+    *,
+    start: int = 0,
+    truncation: float = 1.0,
+    codes: Codes = PLAIN,
+) -> None:
     """Write frames start ... start + count - 1 of a seed's panorama as one PNG file.
 
     Raises MisuseError for a model that has none, for one that cannot begin there, and for more than can be held in
@@ -56,13 +101,21 @@ def panorama(snapshot: Snapshot, out: Path, count: int, seed: int, *, start: int
     if count * size * size > LARGEST_PANORAMA:
         raise MisuseError(f"{count:,} frames of {size}x{size} are more than fit: {LARGEST_PANORAMA // size**2:,} do")
     if isinstance(generator, taming.Generator):
-        strip = generator.panorama(seed, count, generator.decoding)
+        strip = _wide(generator, seed, count, codes)
     else:
         strip = generator.columns(
             seed, start * columns, count * columns, truncation=truncation, batch=measure.BATCH * columns
         )
     atomic.make_folder(out.parent)
     samples.write(out, measure.pixels(strip))
+
+
+def _wide(generator: taming.Generator, seed: int, count: int, codes: Codes) -> Tensor:
+    """Frames of taming side by side: [3, resolution, count * resolution]."""
+    if codes.sliding_window:
+        decoding = taming.Decoding(None) if codes.decode_whole else generator.decoding
+        return generator.wide_image(seed, count, decoding)
+    return generator.panorama(seed, count, generator.decoding)
 
 
 def _refuse_truncation(snapshot: Snapshot, truncation: float) -> None:

@@ -14,6 +14,8 @@ from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json
 from manifests.errors import MisuseError
 
+CODES = "Codes of taming"
+
 
 def generate(
     run: Run,
@@ -27,6 +29,22 @@ def generate(
     truncation: Annotated[
         float, typer.Option("--truncation", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
     ] = 1.0,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help=f"{CODES}: logits are divided by it.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", help=f"{CODES}: only the K likeliest; 0: all.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", help=f"{CODES}: only the likeliest that together have this probability.")
+    ] = None,
+    sliding_window: Annotated[
+        bool,
+        typer.Option(
+            "--sliding-window", help="Panoramas of taming: the paper's order, row by row, instead of columns."
+        ),
+    ] = False,
+    decode_whole: Annotated[
+        bool, typer.Option("--decode-whole", help="With --sliding-window: all pixels at once, not frame by frame.")
+    ] = False,
     fast: Annotated[
         bool,
         typer.Option(
@@ -53,7 +71,8 @@ def generate(
     from benchmarks import generate as pictures
     from benchmarks import runs
 
-    snapshot = runs.open_checkpoint(run, chosen, checkpoint)
+    codes = pictures.Codes(temperature, top_k, top_p, sliding_window, decode_whole)
+    snapshot = pictures.with_codes(runs.open_checkpoint(run, chosen, checkpoint), codes)
     if fast:
         snapshot, choice = pictures.fastest(snapshot)
         print(choice.told(), file=sys.stderr)
@@ -61,7 +80,7 @@ def generate(
         made = [str(path) for path in pictures.frames(snapshot, out, frames, seed, truncation)]
     else:
         assert panorama is not None
-        pictures.panorama(snapshot, out, panorama, seed, start=start, truncation=truncation)
+        pictures.panorama(snapshot, out, panorama, seed, start=start, truncation=truncation, codes=codes)
         made = [str(out)]
     print(json.dumps({"files": made}) if json_ else f"{out}: {frames or panorama:,} frames of seed {seed}")
     return 0

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,25 @@ def test_frames_and_a_panorama_are_written_from_its_left_end(run, tmp_path):
     ):
         with pytest.raises(MisuseError, match="taming"):
             refused()
+
+
+def test_codes_are_drawn_and_decoded_as_asked_for(run, tmp_path):
+    snapshot = runs.open_last(run[0], CPU)
+    greedy = generate.with_codes(snapshot, generate.Codes(top_k=1, temperature=0.5))
+    one, other = (generate.frames(greedy, tmp_path / name, 1, seed)[0] for name, seed in (("a", 1), ("b", 2)))
+    assert one.read_bytes() == other.read_bytes()
+    wide = {}
+    for codes in (generate.Codes(), generate.Codes(sliding_window=True), generate.Codes(None, None, None, True, True)):
+        path = tmp_path / f"{len(wide)}.png"
+        generate.panorama(snapshot, path, 3, seed=1, codes=codes)
+        wide[codes] = path.read_bytes()
+    assert len(set(wide.values())) == 3
+    for refused, says in ((generate.Codes(top_p=2.0), "top_p"), (generate.Codes(decode_whole=True), "no end")):
+        with pytest.raises(MisuseError, match=says):
+            generate.with_codes(snapshot, refused)
+    styled = networks.build(tiny.recipe("alis"))[0]
+    with pytest.raises(MisuseError, match="draws no codes"):
+        generate.with_codes(replace(snapshot, generator=styled), generate.Codes(top_k=3))
 
 
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path):
