@@ -217,6 +217,12 @@ def test_a_run_is_measured_by_the_easier_set_up_and_the_row_says_so(run, monkeyp
     assert sum(told) == 120 + 120
     assert row.infinity_setup == "easier: 2 images of 60 frames, seeds 0-1"
     assert row.sampling == "temperature 1; sliding window, row by row; decoded with 2 columns of context"
+    streamed = evaluate.evaluate(
+        folder, Reference(pictures, features.small()), replace(measurement, streaming=True), CPU, "test"
+    ).row
+    assert streamed.sampling == "temperature 1; streaming, column by column; decoded with 2 columns of context"
+    assert (streamed.fd, streamed.infinity_setup) == (row.fd, row.infinity_setup)
+    assert streamed.infinity_fd != row.infinity_fd
     assert (row.generator, row.discriminator) == (row.total, 0)
     assert row.infinity_fd is not None
     assert row.infinity_fd > 0
