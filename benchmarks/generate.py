@@ -13,6 +13,7 @@ from benchmarks.runs import Snapshot
 from manifests import atomic
 from manifests.errors import MisuseError
 from models import inference, taming
+from models.token_sampling import Choice
 
 LARGEST_PANORAMA = 2**28  # pixels: it is held in memory
 
@@ -51,9 +52,13 @@ def with_codes(snapshot: Snapshot, codes: Codes) -> Snapshot:
         )
     if codes.decode_whole and not codes.sliding_window:
         raise MisuseError("--decode-whole goes with --sliding-window: what streams has no end")
-    given = {"temperature": codes.temperature, "top_k": codes.top_k, "top_p": codes.top_p}
+    usual = generator.choice
     try:
-        choice = replace(generator.choice, **{name: one for name, one in given.items() if one is not None})
+        choice = Choice(
+            usual.temperature if codes.temperature is None else codes.temperature,
+            usual.top_k if codes.top_k is None else codes.top_k,
+            usual.top_p if codes.top_p is None else codes.top_p,
+        )
     except ValueError as error:
         raise MisuseError(str(error)) from error
     return replace(snapshot, generator=generator.with_choice(choice).eval())

@@ -15,7 +15,7 @@ import torch
 import training_process
 from two_workers import CPU, by_two, taming_steps, taming_trained
 
-from benchmarks import evaluate, generate, metrics, networks, recipes, runs, samples, speed
+from benchmarks import evaluate, generate, leaderboard, metrics, networks, recipes, runs, samples, speed
 from benchmarks import taming_training as trainer
 from benchmarks.execution import Execution
 from benchmarks.pictures import Pictures
@@ -223,6 +223,7 @@ def test_a_run_is_measured_by_the_easier_set_up_and_the_row_says_so(run, monkeyp
     assert streamed.sampling == "temperature 1; streaming, column by column; decoded with 2 columns of context"
     assert (streamed.fd, streamed.infinity_setup) == (row.fd, row.infinity_setup)
     assert streamed.infinity_fd != row.infinity_fd
+    assert leaderboard.latest([row, streamed]) == [row, streamed]
     assert (row.generator, row.discriminator) == (row.total, 0)
     assert row.infinity_fd is not None
     assert row.infinity_fd > 0
