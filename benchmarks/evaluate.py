@@ -74,18 +74,19 @@ def evaluate(
     generator, real, extractor = snapshot.generator, reference.real, reference.extractor
     alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
     endless: Infinity | WideImages | None = None
+    order = taming.STREAMING if measurement.streaming else taming.SLIDING
     if isinstance(generator, taming.Generator):
         seed, frames = measurement.seed, measurement.frames
-        endless = measure.wide_images(generator, real.gaussian, extractor, seed, frames, advance)
+        endless = measure.wide_images(generator, real.gaussian, extractor, seed, frames, order, advance)
     elif isinstance(generator, Endless):
         seeds = range(measurement.seed, measurement.seed + measurement.panoramas)
         endless = measure.infinity(generator, real.gaussian, extractor, seeds, measurement.frames, advance)
     shown = _claims(generator, reference, measurement, alone.apart, advance)
-    fast = speeds.speed(generator)
+    fast = speeds.speed(generator, order)
     row = Row(
         **_about_the_run(snapshot, reference.pictures.dataset),
         **_about_the_pictures(reference, measurement),
-        sampling=_sampling(generator),
+        sampling=_sampling(generator, order),
         **_about_the_distances(reference.name, alone, endless),
         seam=_rounded(shown.seam.score) if shown.seam else None,
         repetition=_rounded(shown.repetition.score) if shown.repetition else None,
@@ -249,10 +250,10 @@ def _about_the_pictures(reference: Reference, measurement: Measurement) -> dict[
     }
 
 
-def _sampling(generator: Generator) -> str:
-    """How frames were drawn, for the leaderboard."""
+def _sampling(generator: Generator, order: str) -> str:
+    """How frames were drawn, for the leaderboard; `order`: of wide pictures of taming."""
     if isinstance(generator, taming.Generator):
-        return f"{generator.choice.name}; {taming.SLIDING}; {generator.decoding.name}"
+        return f"{generator.choice.name}; {order}; {generator.decoding.name}"
     return "truncation 1, noise"
 
 

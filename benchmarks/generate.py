@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -15,6 +17,9 @@ from benchmarks.worlds import World, endless
 from manifests import atomic
 from manifests.errors import MisuseError
 from models import inference, taming
+from models.token_sampling import Choice
+
+LARGEST_DECODED = 2**28  # pixels of a picture that is decoded at once
 
 
 def fastest(snapshot: Snapshot, whole_tiles: bool = False) -> tuple[Snapshot, inference.Choice]:
@@ -31,6 +36,63 @@ def fastest(snapshot: Snapshot, whole_tiles: bool = False) -> tuple[Snapshot, in
 
     choice = inference.fastest(snapshot.generator, draw)
     return replace(snapshot, generator=choice.generator), choice
+
+
+@dataclass(frozen=True)
+class Codes:
+    """How the codes of taming are drawn, and decoded where a picture is wide; None, False: as in the benchmark."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    sliding_window: bool = False  # instead of streaming
+    decode_whole: bool = False  # the picture at once, instead of each frame with its neighbourhood
+
+
+PLAIN = Codes()
+
+
+def with_codes(snapshot: Snapshot, codes: Codes) -> Snapshot:
+    """The snapshot with a generator that draws codes so. Raises MisuseError for models without, and odd numbers."""
+    generator = snapshot.generator
+    if codes == PLAIN:
+        return snapshot
+    if not isinstance(generator, taming.Generator):
+        raise MisuseError(
+            f"{snapshot.recipe.model} draws no codes: leave out --temperature, --top-k, --top-p, --sliding-window and "
+            "--decode-whole"
+        )
+    if codes.decode_whole and not codes.sliding_window:
+        raise MisuseError("--decode-whole goes with --sliding-window: what streams has no end")
+    usual = generator.choice
+    try:
+        choice = Choice(
+            usual.temperature if codes.temperature is None else codes.temperature,
+            usual.top_k if codes.top_k is None else codes.top_k,
+            usual.top_p if codes.top_p is None else codes.top_p,
+        )
+    except ValueError as error:
+        raise MisuseError(str(error)) from error
+    return replace(snapshot, generator=generator.with_choice(choice).eval())
+
+
+def from_the_left(generator: taming.Generator, seed: int, count: int, codes: Codes = PLAIN) -> Iterator[Tensor]:
+    """The first frames of a panorama of Taming Transformers, which has no random access: uint8 [3, height, height].
+
+    Raises MisuseError for more than can be decoded whole.
+    """
+    size = generator.sizes.resolution
+    if codes.decode_whole and count * size * size > LARGEST_DECODED:
+        raise MisuseError(
+            f"--decode-whole: {count:,} frames of {size}x{size} are more than fit: {LARGEST_DECODED // size**2:,} do"
+        )
+    if codes.sliding_window:
+        decoding = taming.Decoding(None) if codes.decode_whole else generator.decoding
+        drawn = generator.wide_codes([seed], count * generator.sizes.frame_columns, taming.SLIDING)
+        frames = (frame[0] for frame in generator.decode_frames(drawn, decoding))
+    else:
+        frames = itertools.islice(generator.stream(seed, generator.decoding), count)
+    return (measure.pixels(frame).cpu() for frame in frames)
 
 
 def frames(

@@ -222,7 +222,7 @@ def latest(rows: Sequence[Row]) -> list[Row]:
     """The last row of each run under each measuring: measured again, a run has a new row."""
     found: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        found[tuple(getattr(row, name) for name in (*ABOUT_THE_RUN, *ABOUT_THE_MEASURING))] = row
+        found[tuple(getattr(row, name) for name in (*ABOUT_THE_RUN, *ABOUT_THE_MEASURING, "sampling"))] = row
     return list(found.values())
 
 

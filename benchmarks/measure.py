@@ -245,12 +245,18 @@ def infinity(
 
 
 def wide_images(
-    generator: taming.Generator, real: Gaussian, extractor: Extractor, seed: int, frames: int, advance: Advance = silent
+    generator: taming.Generator,
+    real: Gaussian,
+    extractor: Extractor,
+    seed: int,
+    frames: int,
+    order: str = taming.SLIDING,
+    advance: Advance = silent,
 ) -> WideImages:
     """The distance of `frames` frames, cut side by side from pictures about WIDE_FRAMES frames wide."""
     images = -(-frames // WIDE_FRAMES)
     width = -(-frames // images)
-    stream = _first(_wide_frames(generator, seed, images, width), frames)
+    stream = _first(_wide_frames(generator, seed, images, width, order), frames)
     blocks = gather(stream, frames, extractor, advance).blocks
     return WideImages(images, width, seed, frechet(blocks.whole, real), frechet_error(blocks, real))
 
@@ -263,13 +269,13 @@ def _first(batches: Iterator[Tensor], count: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def _wide_frames(generator: taming.Generator, seed: int, images: int, frames: int) -> Iterator[Tensor]:
+def _wide_frames(generator: taming.Generator, seed: int, images: int, frames: int, order: str) -> Iterator[Tensor]:
     """uint8 [n, 3, h, w]: the frames of some pictures, from left to right, then of others."""
     columns = frames * generator.sizes.frame_columns
     at_once = max(1, min(WIDE_AT_ONCE, WIDE_BYTES // generator.wide_bytes))
     for first in range(0, images, at_once):
         seeds = list(range(seed + first, seed + min(first + at_once, images)))
-        codes = generator.wide_codes(seeds, columns)
+        codes = generator.wide_codes(seeds, columns, order)
         for some in generator.decode_frames(codes, generator.decoding):
             yield pixels(some)
 

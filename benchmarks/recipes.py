@@ -187,6 +187,7 @@ class Measurement:
     panoramas: int = 2  # each of a seed of its own
     curve_frames: int = 200  # for each distance from an anchor
     stretch: int = 50  # frames of one panorama in which seams and repetition are sought
+    streaming: bool = False  # wide pictures of taming column by column, instead of by the sliding window
 
 
 MEASUREMENTS = {

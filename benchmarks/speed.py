@@ -64,15 +64,15 @@ class Speed:
         return self.multiply_adds / 1e9
 
 
-def speed(generator: Generator) -> Speed:
-    """Measured on the device where the generator is."""
+def speed(generator: Generator, order: str = taming.SLIDING) -> Speed:
+    """Measured on the device where the generator is; `order`: of wide pictures of taming."""
     device = device_of(generator)
     alone = seconds(lambda at: generator.samples(0, at, 1), device)
     tried = _search(generator, device)
     batch = max(tried, key=lambda size: tried[size])
     endless = None
     if isinstance(generator, taming.Generator):
-        endless = seconds(lambda at: generator.wide_image(at, batch, generator.decoding), device)
+        endless = seconds(lambda at: generator.wide_image(at, batch, generator.decoding, order), device)
     elif isinstance(generator, Endless):
         columns, wide = generator.columns, batch * generator.sizes.frame_columns
         endless = seconds(lambda at: columns(0, at * wide, wide, batch=wide), device)

@@ -7,7 +7,6 @@ number of threads), and an edit changes no bit beyond its reach.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -74,12 +73,6 @@ class World:
         if isinstance(generator, locogan.Generator):
             return generator.columns(self.seed, start, count, truncation=self.truncation, batch=count)
         return generator.columns(self.seed, start, count, truncation=self.truncation, batch=count, anchors=self.anchors)
-
-
-def from_the_left(generator: taming.Generator, seed: int, count: int) -> Iterator[Tensor]:
-    """The first frames of a panorama of Taming Transformers, which has no random access: uint8 [3, height, height]."""
-    for frame in itertools.islice(generator.stream(seed, generator.decoding), count):
-        yield measure.pixels(frame).cpu()
 
 
 def refuse_truncation(generator: Generator, truncation: float) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks import equivariance as figures
 from benchmarks import generate, samples, worlds
+from benchmarks.generate import PLAIN, Codes
 from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from benchmarks.worlds import World
@@ -41,6 +42,7 @@ class Panorama:
     start: int
     count: int | None
     truncation: float
+    codes: Codes = PLAIN
 
 
 def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float) -> Made:
@@ -99,7 +101,7 @@ def _from_the_left(generator: taming.Generator, asked: Panorama) -> _Drawn:
     if asked.start or asked.wishes.some or asked.count is None:
         worlds.endless(generator)  # it says why there is none
     assert asked.count is not None
-    blocks = worlds.from_the_left(generator, asked.seed, asked.count)
+    blocks = generate.from_the_left(generator, asked.seed, asked.count, asked.codes)
     return _Drawn(0, asked.count, generator.sizes.resolution, blocks, [])
 
 

@@ -46,9 +46,11 @@ def convert(
     device = prepare(DeviceName.CPU, None)
     from benchmarks import runs
     from manifests import atomic
-    from models import portable
+    from models import portable, taming
 
     snapshot = runs.open_checkpoint(run, device, checkpoint)
+    if isinstance(snapshot.generator, taming.Generator):
+        raise MisuseError(f"{run}: taming draws code after code and is no single program: convert a run of another model")
     made = portable.portable(snapshot.generator, styles=inputs is Inputs.STYLES)
     atomic.make_folder(out.parent)
     try:

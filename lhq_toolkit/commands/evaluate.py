@@ -13,6 +13,7 @@ from lhq_toolkit import __version__
 from lhq_toolkit.commands.machine import Device, DeviceName, Threads
 from lhq_toolkit.commands.options import Json
 from lhq_toolkit.commands.train import Data
+from manifests.errors import MisuseError
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")]
 
@@ -48,6 +49,10 @@ def evaluate(
     board: Annotated[
         Path | None, typer.Option("--leaderboard", metavar="FILE.csv", help="Add the row to this leaderboard.")
     ] = None,
+    streaming: Annotated[
+        bool,
+        typer.Option("--streaming", help="taming: wide pictures column by column, as its panoramas, not row by row."),
+    ] = False,
     checkpoint: Checkpoint = "last",
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
@@ -67,6 +72,10 @@ def evaluate(
 
     recipe = recipes.load(run)
     measurement = recipes.MEASUREMENTS[recipe.budget]
+    if streaming:
+        if recipe.model != "taming":
+            raise MisuseError(f"--streaming is for taming; a panorama of {recipe.model} has one order")
+        measurement = dataclasses.replace(measurement, streaming=True)
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
     reference = benchmark.reference(benchmark.read_pictures(data), cache_folder(), chosen, features, resize)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lhq_toolkit.panoramas.output import Kind
     from lhq_toolkit.panoramas.wishes import Wishes
 
+CODES = "Codes of taming"
+
 
 class StripFormat(StrEnum):
     """What `--strips` may say."""
@@ -98,6 +100,22 @@ def generate(
             help="Write a video, FILE.mp4 or FILE.webp: a camera travels along, so many frames a second.",
         ),
     ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help=f"{CODES}: logits are divided by it.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", help=f"{CODES}: only the K likeliest; 0: all.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", help=f"{CODES}: only the likeliest that together have this probability.")
+    ] = None,
+    sliding_window: Annotated[
+        bool,
+        typer.Option(
+            "--sliding-window", help="Panoramas of taming: the paper's order, row by row, instead of columns."
+        ),
+    ] = False,
+    decode_whole: Annotated[
+        bool, typer.Option("--decode-whole", help="With --sliding-window: all pixels at once, not frame by frame.")
+    ] = False,
     fast: Annotated[
         bool,
         typer.Option(
@@ -131,7 +149,8 @@ def generate(
     from benchmarks import runs
     from lhq_toolkit import generating
 
-    snapshot = runs.open_checkpoint(run, chosen, checkpoint)
+    codes = pictures.Codes(temperature, top_k, top_p, sliding_window, decode_whole)
+    snapshot = pictures.with_codes(runs.open_checkpoint(run, chosen, checkpoint), codes)
     if fast:
         snapshot, choice = pictures.fastest(snapshot, whole_tiles=frames is None)
         print(choice.told(), file=sys.stderr)
@@ -141,7 +160,7 @@ def generate(
         made = generating.equivariance(snapshot, out, seed, start, truncation)
     else:
         assert kind is not None
-        asked = generating.Panorama(wished, seed, start, panorama, truncation)
+        asked = generating.Panorama(wished, seed, start, panorama, truncation, codes)
         made = generating.panorama(snapshot, asked, out, kind, strips.value, pan)
     print(json.dumps(made.facts) if json_ else made.told)
     return 0

@@ -24,7 +24,7 @@ def open_run(run: Path, device: torch.device, checkpoint: str) -> tuple[Painter,
     snapshot = runs.open_checkpoint(run, device, checkpoint)
     if not isinstance(snapshot.generator, Endless):
         raise MisuseError(
-            f"{run}: {snapshot.recipe.model} makes single frames and has no panorama to look at; "
+            f"{run}: {snapshot.recipe.model} makes single frames, or panoramas from their left end only; "
             "serve a run of alis, alis-nocoords or locogan, or see frames with: lhq generate"
         )
     name = run.resolve().name

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,19 @@ import torch
 import training_process
 from two_workers import CPU, by_two, taming_steps, taming_trained
 
-from benchmarks import evaluate, generate, measure, metrics, networks, recipes, runs, samples, speed, worlds
+from benchmarks import (
+    evaluate,
+    generate,
+    leaderboard,
+    measure,
+    metrics,
+    networks,
+    recipes,
+    runs,
+    samples,
+    speed,
+    worlds,
+)
 from benchmarks import taming_training as trainer
 from benchmarks.execution import Execution
 from benchmarks.pictures import Pictures
@@ -23,7 +36,7 @@ from benchmarks.reference import Reference
 from benchmarks.taming_training import Training
 from benchmarks.team import Team
 from manifests.errors import MisuseError, SetupError
-from models import features, perceptual
+from models import features, perceptual, taming
 from models.weights import WeightsError
 
 
@@ -216,6 +229,13 @@ def test_a_run_is_measured_by_the_easier_set_up_and_the_row_says_so(run, monkeyp
     assert sum(told) == 120 + 120
     assert row.infinity_setup == "easier: 2 images of 60 frames, seeds 0-1"
     assert row.sampling == "temperature 1; sliding window, row by row; decoded with 2 columns of context"
+    streamed = evaluate.evaluate(
+        folder, Reference(pictures, features.small()), replace(measurement, streaming=True), CPU, "test"
+    ).row
+    assert streamed.sampling == "temperature 1; streaming, column by column; decoded with 2 columns of context"
+    assert (streamed.fd, streamed.infinity_setup) == (row.fd, row.infinity_setup)
+    assert streamed.infinity_fd != row.infinity_fd
+    assert leaderboard.latest([row, streamed]) == [row, streamed]
     assert (row.generator, row.discriminator) == (row.total, 0)
     assert row.infinity_fd is not None
     assert row.infinity_fd > 0
@@ -232,8 +252,14 @@ def test_frames_and_a_panorama_are_drawn_from_its_left_end(run, tmp_path):
     snapshot = runs.open_last(run[0], CPU)
     generator = snapshot.generator
     assert len(generate.frames(snapshot, tmp_path / "frames", 3, seed=1)) == 3
-    drawn = torch.cat(list(worlds.from_the_left(generator, 1, 3)), 2)
+    drawn = torch.cat(list(generate.from_the_left(generator, 1, 3)), 2)
     assert torch.equal(drawn, measure.pixels(generator.panorama(1, 3, generator.decoding)).cpu())
+    for codes, decoding in (
+        (generate.Codes(sliding_window=True), generator.decoding),
+        (generate.Codes(sliding_window=True, decode_whole=True), taming.Decoding(None)),
+    ):
+        drawn = torch.cat(list(generate.from_the_left(generator, 1, 3, codes)), 2)
+        assert torch.equal(drawn, measure.pixels(generator.wide_image(1, 3, decoding)).cpu())
     for refused in (
         lambda: worlds.endless(generator),
         lambda: generate.frames(snapshot, tmp_path / "others", 3, seed=1, truncation=0.5),
@@ -241,6 +267,24 @@ def test_frames_and_a_panorama_are_drawn_from_its_left_end(run, tmp_path):
     ):
         with pytest.raises(MisuseError, match="taming"):
             refused()
+
+
+def test_codes_are_drawn_and_decoded_as_asked_for(run, tmp_path):
+    snapshot = runs.open_last(run[0], CPU)
+    greedy = generate.with_codes(snapshot, generate.Codes(top_k=1, temperature=0.5))
+    one, other = (generate.frames(greedy, tmp_path / name, 1, seed)[0] for name, seed in (("a", 1), ("b", 2)))
+    assert one.read_bytes() == other.read_bytes()
+    wide = {}
+    for codes in (generate.Codes(), generate.Codes(sliding_window=True), generate.Codes(None, None, None, True, True)):
+        drawn = generate.from_the_left(snapshot.generator, 1, 3, codes)
+        wide[codes] = torch.cat(list(drawn), 2).numpy().tobytes()
+    assert len(set(wide.values())) == 3
+    for refused, says in ((generate.Codes(top_p=2.0), "top_p"), (generate.Codes(decode_whole=True), "no end")):
+        with pytest.raises(MisuseError, match=says):
+            generate.with_codes(snapshot, refused)
+    styled = networks.build(tiny.recipe("alis"))[0]
+    with pytest.raises(MisuseError, match="draws no codes"):
+        generate.with_codes(replace(snapshot, generator=styled), generate.Codes(top_k=3))
 
 
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_trained(tmp_path):
