@@ -89,7 +89,7 @@ def from_the_left(generator: taming.Generator, seed: int, count: int, codes: Cod
     if codes.sliding_window:
         decoding = taming.Decoding(None) if codes.decode_whole else generator.decoding
         drawn = generator.wide_codes([seed], count * generator.sizes.frame_columns, taming.SLIDING)
-        frames = (frame[0] for frame in generator.decode_frames(drawn, decoding))
+        frames: Iterator[Tensor] = (frame[0] for frame in generator.decode_frames(drawn, decoding))
     else:
         frames = itertools.islice(generator.stream(seed, generator.decoding), count)
     return (measure.pixels(frame).cpu() for frame in frames)

@@ -50,7 +50,7 @@ def convert(
 
     snapshot = runs.open_checkpoint(run, device, checkpoint)
     if isinstance(snapshot.generator, taming.Generator):
-        raise MisuseError(f"{run}: taming draws code after code and is no single program: convert a run of another model")
+        raise MisuseError(f"{run}: taming draws code after code, which is no single program: take another model")
     made = portable.portable(snapshot.generator, styles=inputs is Inputs.STYLES)
     atomic.make_folder(out.parent)
     try:
