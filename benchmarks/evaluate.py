@@ -13,12 +13,13 @@ import torch
 from benchmarks import checkpoints, claims, measure, networks, runs
 from benchmarks import speed as speeds
 from benchmarks.leaderboard import Row
-from benchmarks.measure import Advance, Independent, Infinity, WideImages, silent
+from benchmarks.measure import Advance, Independent, Infinity, silent
 from benchmarks.networks import Endless, Generator
 from benchmarks.recipes import Measurement, Recipe, recipe_hash
 from benchmarks.reference import Reference
 from benchmarks.runs import Snapshot
 from benchmarks.speed import Speed
+from benchmarks.wide_images import WideImages, wide_images
 from models import alis, locogan, published_files, taming
 from models.counts import parameters
 
@@ -77,7 +78,7 @@ def evaluate(
     order = taming.STREAMING if measurement.streaming else taming.SLIDING
     if isinstance(generator, taming.Generator):
         seed, frames = measurement.seed, measurement.frames
-        endless = measure.wide_images(generator, real.gaussian, extractor, seed, frames, order, advance)
+        endless = wide_images(generator, real.gaussian, extractor, seed, frames, order, advance)
     elif isinstance(generator, Endless):
         seeds = range(measurement.seed, measurement.seed + measurement.panoramas)
         endless = measure.infinity(generator, real.gaussian, extractor, seeds, measurement.frames, advance)

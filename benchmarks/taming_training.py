@@ -122,7 +122,7 @@ class Training:
             commitment = vqgan.codebook_loss(encoded, nearest.vectors, self.recipe.commitment)
             share = torch.bincount(nearest.codes.flatten(), minlength=len(used)) / nearest.codes.numel()
             told.add(codebook_loss=commitment, codes_used=torch.special.entr(share).sum().exp().to(self._dtype))
-            used += share
+            used += share / len(self._mine)
             near.append(_gradients(loss + commitment, parameters, keep=playing))
             if playing:
                 fooling = -self.discriminator(fake).mean()

@@ -138,7 +138,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def main() -> None:
-    """Measures and prints; about 100 s on two idle cores."""
+    """Measures and prints; 9 minutes on two cores that others kept busy (a load of 5 to 10)."""
     options = parse_options("Speed of Taming Transformers.")
     threads.fix(threads.cores())
     before = os.getloadavg()[0]
