@@ -65,7 +65,7 @@ def bring(path: Path, model: str, sizes: Mapping[str, Any], run: Path) -> Recipe
     networks.check(recipe)
     assert generator is not None  # `read` found one
     halves: dict[str, nn.Module | None] = {"average": generator, "discriminator": discriminator}
-    _write(recipe, {name: half.state_dict() for name, half in halves.items() if half is not None}, run, path)
+    write(recipe, {name: half.state_dict() for name, half in halves.items() if half is not None}, run, path)
     return recipe
 
 
@@ -112,8 +112,8 @@ def _told(sizes: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {sizes[name]}" for name in (*_WHOLE, *published.OF_ALIS) if name in sizes)
 
 
-def _write(recipe: Recipe, halves: Mapping[str, Mapping[str, Tensor]], run: Path, path: Path) -> None:
-    """The whole run beside its place, then there."""
+def write(recipe: Recipe, halves: Mapping[str, Mapping[str, Tensor]], run: Path, path: Path) -> None:
+    """Make a run with these state dicts, `average` and perhaps `discriminator`: beside its place, then there."""
     tensors = {
         f"{half}.{name}": tensor.detach().contiguous()
         for half, state in halves.items()
@@ -146,9 +146,8 @@ def sizes_of(text: bytes, model: str) -> dict[str, Any]:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MisuseError(f"it is no JSON ({str(error)[:100]})") from error
-    family = published.family(model)
     if isinstance(told, dict):
-        for name in (model, family):
+        for name in (model, model.partition("_")[0]):
             if isinstance(told.get(name), dict):
                 return dict(told[name])
         if "resolution" in told:

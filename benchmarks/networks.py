@@ -64,7 +64,7 @@ def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
                     multiples=multiples,
                     blocks=recipe.vqgan_blocks,
                     attention_at=(side,),
-                    latent=recipe.code_width,
+                    latent=recipe.vqgan_latent or recipe.code_width,
                     code_width=recipe.code_width,
                     codes=recipe.codes,
                     groups=recipe.vqgan_groups,

@@ -30,10 +30,13 @@ STYLES_ONLY = (  # what taming does not have
     *(*NETWORK_ONLY, "learning_rate", "beta1", "beta2", "r1_weight", "r1_every", "path_weight", "path_every"),
     *("path_decay", "path_shrink", "mixing", "centre_decay", "augment_target", "augment_kimg"),
 )
+TAMING_NETWORK = (
+    *("codes", "code_width", "vqgan_latent", "vqgan_channels", "vqgan_multiples", "vqgan_blocks", "vqgan_groups"),
+    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places"),
+)
 TAMING_ONLY = (
-    *("codes", "code_width", "vqgan_channels", "vqgan_multiples", "vqgan_blocks", "vqgan_groups", "vqgan_share"),
-    *("vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight", "adversarial_start", "patch_channels"),
-    *("gpt_layers", "gpt_heads", "gpt_width", "gpt_places", "gpt_rate", "weight_decay", "revive_every"),
+    *(*TAMING_NETWORK, "vqgan_share", "vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight"),
+    *("adversarial_start", "patch_channels", "gpt_rate", "weight_decay", "revive_every"),
 )
 TAMING_RATE = 4.5e-6  # for each picture of a batch
 
@@ -122,6 +125,7 @@ class Recipe:
     # Taming Transformers: a VQGAN learns first, then the transformer from its codes.
     codes: int = 1024
     code_width: int = 256
+    vqgan_latent: int = 0  # channels on both sides of the codes; 0: as code_width
     vqgan_channels: int = 128
     vqgan_multiples: str = "1,1,2,2,4"  # of the channels, for each level from the pixels to the codes
     vqgan_blocks: int = 2
@@ -296,7 +300,8 @@ def save(recipe: Recipe, run: Path) -> None:
     """Write recipe.json into a run's folder."""
     facts = dataclasses.asdict(recipe)
     if recipe.imported is not None:
-        kept: tuple[str, ...] = ("model", "budget", "resolution", *NETWORK_ONLY, "imported")
+        sizes = TAMING_NETWORK if recipe.model == "taming" else NETWORK_ONLY
+        kept: tuple[str, ...] = ("model", "budget", "resolution", *sizes, "imported")
         kept += ANCHORS_ONLY if recipe.model in WITH_ANCHORS else ()
         facts = {name: value for name, value in facts.items() if name in kept}
     else:

@@ -20,9 +20,13 @@ SIZES_BYTES = 2**20  # at most, of a JSON of sizes
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Safetensors with published names, or a .pkl of ALIS, StyleGAN2-ADA.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Safetensors with published names, a .pkl of ALIS or StyleGAN2-ADA, a .ckpt of Taming Transformers.",
+        ),
     ],
-    model: Annotated[str, typer.Option("--model", metavar="ID", help="alis or stylegan2.")],
+    model: Annotated[str, typer.Option("--model", metavar="ID", help="alis, stylegan2 or taming.")],
     run: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="The run's folder; a new one.")],
     sizes: Annotated[
         Path | None,
@@ -30,7 +34,8 @@ def import_(
             "--sizes",
             metavar="FILE.json",
             help="resolution, z_dim, ..., also several under names: --model alis_grid2 takes those called so. A .pkl "
-            "tells its own; of safetensors of ALIS nobody else tells grid_size and w_coord_dist.",
+            "tells its own; of safetensors of ALIS nobody else tells grid_size and w_coord_dist; of taming "
+            "nobody else tells resolution (256) and heads (16).",
         ),
     ] = None,
     float16_styles_from: Annotated[
@@ -52,26 +57,32 @@ def import_(
     Of a .pkl the running average (G_ema) is taken, and the discriminator. RUN/recipe.json names the file and its
     SHA-256, and says nothing of a training.
     """
-    from benchmarks import importing
+    told = _read_sizes(sizes, model) if sizes is not None else {}
+    recipe = _bring(file, model, told, float16_styles_from, run)
+    if json_:
+        print(json.dumps({"run": str(run), **dataclasses.asdict(recipe)}))
+    else:
+        print(_summary(run, recipe))
+    return 0
+
+
+def _bring(file: Path, model: str, told: dict[str, Any], float16_styles_from: int | None, run: Path) -> Recipe:
+    from benchmarks import importing, importing_taming
     from models import published
 
+    if float16_styles_from is not None:
+        if model.partition("_")[0] != "alis":
+            raise MisuseError(f"--float16-styles-from: {model} computes the same in every number format; leave it out")
+        told["float16_styles_from"] = float16_styles_from
+    if model == "taming":
+        return importing_taming.bring(file, told, run)
     try:
         family = published.family(model)
         if family not in published.FAMILIES:
             raise ValueError(f"{model}: a run needs a generator")
     except ValueError as error:
         raise MisuseError(f"--model {error}") from error
-    told = _read_sizes(sizes, model) if sizes is not None else {}
-    if float16_styles_from is not None:
-        if family != "alis":
-            raise MisuseError(f"--float16-styles-from: {family} computes the same in every number format; leave it out")
-        told["float16_styles_from"] = float16_styles_from
-    recipe = importing.bring(file, family, told, run)
-    if json_:
-        print(json.dumps({"run": str(run), **dataclasses.asdict(recipe)}))
-    else:
-        print(_summary(run, recipe))
-    return 0
+    return importing.bring(file, family, told, run)
 
 
 def _read_sizes(path: Path, model: str) -> dict[str, Any]:
