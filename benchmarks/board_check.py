@@ -42,7 +42,7 @@ def check(path: Path) -> Checked:
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise SetupError(f"{path} has {size:,} bytes; a leaderboard of {LARGEST_FILE:,} at most is read")
-        return check_text(path.read_bytes().decode("utf-8"))
+        return check_text(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise SetupError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from benchmarks import measure, samples, worlds
@@ -17,6 +18,7 @@ from benchmarks.worlds import World, endless
 from manifests import atomic
 from manifests.errors import MisuseError
 from models import inference, taming
+from models.gpt import in_format
 from models.token_sampling import Choice
 
 LARGEST_DECODED = 2**28  # pixels of a picture that is decoded at once
@@ -29,7 +31,10 @@ def fastest(snapshot: Snapshot, whole_tiles: bool = False) -> tuple[Snapshot, in
     that is not made of convolutions.
     """
     if isinstance(snapshot.generator, taming.Generator):
-        raise MisuseError("--fast is for generators made of convolutions; taming draws its codes with a cache already")
+        raise MisuseError(
+            "--fast is for generators made of convolutions; taming draws its codes with a cache already "
+            "(--bfloat16 for weights of half the size)"
+        )
 
     def draw(one: Generator) -> Tensor:
         return World(endless(one)).tile(0) if whole_tiles else one.samples(0, 0, measure.BATCH)
@@ -47,6 +52,7 @@ class Codes:
     top_p: float | None = None
     sliding_window: bool = False  # instead of streaming
     decode_whole: bool = False  # the picture at once, instead of each frame with its neighbourhood
+    bfloat16: bool = False  # the transformer's matrices: half the memory to read, other roundings
 
 
 PLAIN = Codes()
@@ -59,8 +65,8 @@ def with_codes(snapshot: Snapshot, codes: Codes) -> Snapshot:
         return snapshot
     if not isinstance(generator, taming.Generator):
         raise MisuseError(
-            f"{snapshot.recipe.model} draws no codes: leave out --temperature, --top-k, --top-p, --sliding-window and "
-            "--decode-whole"
+            f"{snapshot.recipe.model} draws no codes: leave out --temperature, --top-k, --top-p, --sliding-window, "
+            "--decode-whole and --bfloat16"
         )
     if codes.decode_whole and not codes.sliding_window:
         raise MisuseError("--decode-whole goes with --sliding-window: what streams has no end")
@@ -73,7 +79,8 @@ def with_codes(snapshot: Snapshot, codes: Codes) -> Snapshot:
         )
     except ValueError as error:
         raise MisuseError(str(error)) from error
-    return replace(snapshot, generator=generator.with_choice(choice).eval())
+    transformer = in_format(generator.gpt, torch.bfloat16) if codes.bfloat16 else generator.gpt
+    return replace(snapshot, generator=taming.Generator(generator.vqgan, transformer, choice).eval())
 
 
 def from_the_left(generator: taming.Generator, seed: int, count: int, codes: Codes = PLAIN) -> Iterator[Tensor]:

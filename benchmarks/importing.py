@@ -23,6 +23,7 @@ from models.weights import WeightsError, read_sha256
 
 LARGEST = 2**20  # of any size
 SHOWN = 4  # of the differences
+KNOWN_SIZES = {"resolution", "heads", *published.OF_ALIS}  # one of these tells that a JSON is sizes itself
 OURS = {"grid_size": "patches", "mbstd_group_size": "deviation_group"}  # names of sizes that differ in a recipe
 TOLD = ("resolution", "z_dim", "w_dim", "mapping_layers", *published.OF_ALIS)  # that a file tells beyond doubt
 _WHOLE = ("resolution", "z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers")
@@ -150,7 +151,7 @@ def sizes_of(text: bytes, model: str) -> dict[str, Any]:
         for name in (model, model.partition("_")[0]):
             if isinstance(told.get(name), dict):
                 return dict(told[name])
-        if "resolution" in told:
+        if told.keys() & KNOWN_SIZES:
             return told
     names = ", ".join(str(name)[:40] for name in told)[:400] if isinstance(told, dict) else "none"
     raise MisuseError(f"it has no sizes of {model}; it has: {names}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import math
 import re
 import types
 import typing
@@ -105,6 +104,9 @@ KINDS: Mapping[str, tuple[type, bool]] = {  # of each column, and whether it may
 _NUMBER = {int: re.compile(r"[0-9]{1,20}"), float: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")}
 
 
+SMALLEST, LARGEST = 1e-30, 1e15  # fractions other than 0
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong in a file, and where. column: empty where it is the whole line."""
@@ -120,7 +122,7 @@ class Problem:
 def read(path: Path) -> list[Row]:
     """The rows of a leaderboard. Raises SetupError that names line and column where it is none."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some spreadsheets put a mark before it
     except FileNotFoundError as error:
         raise SetupError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -181,13 +183,13 @@ def _parsed(number: int, cells: Sequence[str]) -> tuple[Row | None, list[Problem
 
 
 def _value(text: str, kind: type) -> str | int | float:
-    """A cell as it is written: plain digits, no infinity. ValueError for anything else."""
+    """A cell as it is written: plain digits, of a size that something measured can have. ValueError for others."""
     if kind is str:
         return text
     if not _NUMBER[kind].fullmatch(text):
         raise ValueError(text)
     value: int | float = kind(text)
-    if not (math.isfinite(value) if kind is float else 0 <= value < 2**64):
+    if not (value == 0 or SMALLEST < abs(value) < LARGEST if kind is float else 0 <= value < 2**64):
         raise ValueError(text)
     return value
 
@@ -219,10 +221,14 @@ def as_csv(rows: Iterable[Row]) -> bytes:
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
-    """The last row of each run under each measuring: measured again, a run has a new row."""
+    """The last row of each run under each measuring: measured again, a run has a new row.
+
+    Of merged rows all: nobody knows whether two are of one run.
+    """
     found: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        found[tuple(getattr(row, name) for name in (*ABOUT_THE_RUN, *ABOUT_THE_MEASURING, "sampling"))] = row
+        alike = tuple(getattr(row, name) for name in (*ABOUT_THE_RUN, *ABOUT_THE_MEASURING, "sampling"))
+        found[(*alike, row if row.origin == MERGED else None)] = row
     return list(found.values())
 
 

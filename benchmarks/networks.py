@@ -49,6 +49,8 @@ def build(recipe: Recipe) -> tuple[Styled, stylegan2.Discriminator]:
 
 def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
     """VQGAN with transformer, and patch discriminator, as `build` does it; with bfloat16 weights are float32."""
+    if recipe.hours:
+        raise MisuseError("hours: taming may end before its transformer has learned; set images instead")
     if recipe.precision == "float16":
         raise MisuseError("precision is float16; taming trains in float32, bfloat16 or float64")
     dtype = torch.float64 if recipe.precision == "float64" else torch.float32

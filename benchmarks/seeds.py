@@ -58,6 +58,8 @@ def entries(rows: Sequence[Row], known: Mapping[str, Recipe] | None = None) -> l
     for at, row in enumerate(rows):
         seedless = without_seed(row, known or {})
         alike = (at,) if seedless is None else (seedless, *(getattr(row, name) for name in ALIKE))
+        if row.seed in found.get(alike, {}):  # of two strangers
+            alike = (*alike, at)
         found.setdefault(alike, {})[row.seed] = row
     return [Entry(tuple(some[seed] for seed in sorted(some, key=str))) for some in found.values()]
 

@@ -26,7 +26,7 @@ from benchmarks import losses, networks, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
 from benchmarks.recipes import Recipe
 from benchmarks.training import Order
-from manifests.errors import MisuseError
+from manifests.errors import MisuseError, SetupError
 from models import counter_random, perceptual, taming, vqgan
 from models.counter_random import Kind
 from models.token_sampling import START
@@ -248,10 +248,14 @@ class Training:
         return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from a state. Raises RuntimeError, KeyError or ValueError for one of other networks or losses."""
-        if facts["perceptual"] != self._likeness_hash:
+        """Go on from a state. Raises RuntimeError, KeyError or ValueError for one of other networks.
+
+        SetupError where the VQGAN would go on with another perceptual loss than it began with.
+        """
+        if int(facts["step"]) < self.vqgan_steps and facts["perceptual"] != self._likeness_hash:
             was, now = (one or "none" for one in (facts["perceptual"], self._likeness_hash))
-            raise ValueError(f"its perceptual loss had the weights {was}, here there are {now}")
+            remedy = "put vgg16 back (lhq weights fetch vgg16)" if was != "none" else "move vgg16 out of LHQ_CACHE"
+            raise SetupError(f"the run's perceptual loss has the weights {was}, here there are {now}: {remedy}")
         training_state.restore(tensors, self._networks(), self.optimisers)
         self.codes = tensors["codes"].to(self.device) if "codes" in tensors else None
         self.used = tensors["used"].to(self.device)

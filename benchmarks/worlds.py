@@ -1,7 +1,7 @@
 """A world: everything that the pixels of an endless panorama depend on, and its pixels, tile by tile.
 
 A tile is four frames; tile t begins at frame 4t. Pixels are always cut from whole tiles, so that a place of the
-panorama has the same bits in every picture, tile of a viewer or video, wherever these begin (on one machine, with one
+panorama has the same bits in every picture or video, wherever these begin (on one machine, with one
 number of threads), and an edit changes no bit beyond its reach.
 """
 

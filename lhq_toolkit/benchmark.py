@@ -23,7 +23,7 @@ from lhq_toolkit import benchmark_data, training
 from lhq_toolkit.benchmark_data import Found
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
-from models import extractors
+from models import extractors, taming
 from models.features import Extractor
 from models.weights import WeightsError, cache_folder
 from pipelines.engine.progress import Progress
@@ -147,7 +147,8 @@ def one(recipe: Recipe, reference: Reference, place: Path, device: torch.device,
     if known is not None and known.kid is not None and known.fd_error is not None:  # not of an older toolkit
         images = checkpoints.reached(run)[0] * recipe.batch
         asked = (images, reference.extractor.label, reference.extractor.resize, measurement.frames)
-        if (known.images_seen, known.features, known.resize, known.n_generated) == asked:
+        as_usual = taming.STREAMING not in (known.sampling or "")  # else of `lhq evaluate --streaming`
+        if as_usual and (known.images_seen, known.features, known.resize, known.n_generated) == asked:
             return known
     return evaluate(run, reference, measurement, device, toolkit).row
 

@@ -97,6 +97,7 @@ unpack them below {{place}}
     )
 }
 SMOKE_RESOLUTION = 64  # pixels: what two processors train in minutes
+PAPER_RESOLUTION = 256  # of the paper's comparison
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,9 @@ def resolution_of(found: Found, budget: str, asked: int | None) -> int:
     """Of the pictures, where they are made: the set's own, but for the budget that two processors can train."""
     if asked is not None:
         return asked
-    return SMOKE_RESOLUTION if found.known is None or budget == "smoke" else found.known.resolution
+    if budget == "smoke":
+        return SMOKE_RESOLUTION
+    return found.known.resolution if found.known is not None else PAPER_RESOLUTION
 
 
 def prepared(found: Found, place: Path, resolution: int, budget: str, crops: int | None) -> Path | None:

@@ -17,6 +17,7 @@ from lhq_toolkit.benchmark_data import Found
 from models.counts import parameters
 
 PAPER_GPU_HOURS = 240.0  # 2.5 days of 4 V100 for a model: the paper's time, for its 25 million images at 256x256
+TAMING_GPU_HOURS = 480.0  # the paper's time for this model: 5 days
 PAPER_IMAGES = 25_000_000
 PAPER_RESOLUTION = 256
 SMOKE_SECONDS_PER_IMAGE = 0.07  # of one thread of an EPYC, at 64x64: 7 trainings of 52,000 images in an hour
@@ -88,7 +89,9 @@ def _run(recipe: Recipe, run: Path | None) -> list[Step]:
     what = f"{name}: {recipe.images:,} images, {recipe.steps:,} steps"
     done = "done" if finished else f"{math.floor(100 * step / recipe.steps)} %"
     measured = run is not None and finished and (run / ROW).is_file()
-    frames = f"{MEASUREMENTS[recipe.budget].frames:,} frames, {MEASUREMENTS[recipe.budget].panoramas} panoramas"
+    frames = f"{MEASUREMENTS[recipe.budget].frames:,} frames"
+    if recipe.model not in ("stylegan2", "taming"):
+        frames += f", {MEASUREMENTS[recipe.budget].panoramas} panoramas"
     return [
         Step("train", what, done, hours, None if finished else _checkpoints_gigabytes(recipe), guess),
         Step("measure", f"{name}: {frames}", "done" if measured else "to do", None, None),
@@ -108,14 +111,16 @@ def _hours(recipe: Recipe, left: int, step: int, seconds: float) -> tuple[float 
         return min(most, images * each / 3600), "one thread of an EPYC"
     if recipe.resolution <= PAPER_RESOLUTION:
         share = (recipe.resolution / PAPER_RESOLUTION) ** 2
-        return min(most, PAPER_GPU_HOURS * images / PAPER_IMAGES * share), "at the paper's speed, V100"
+        of_the_paper = TAMING_GPU_HOURS if recipe.model == "taming" else PAPER_GPU_HOURS
+        return min(most, of_the_paper * images / PAPER_IMAGES * share), "at the paper's speed, V100"
     return (most, "as asked") if recipe.hours else (None, "")
 
 
 def _checkpoints_gigabytes(recipe: Recipe) -> float:
     """Weights, their running average and what two optimisers remember, for every checkpoint that is kept."""
+    build = networks.build_taming if recipe.model == "taming" else networks.build
     with torch.device("meta"):
-        generator, discriminator = (parameters(network) for network in networks.build(recipe))
+        generator, discriminator = (parameters(network) for network in build(recipe))
     numbers = 3 * (generator + discriminator) + generator
     return 4 * numbers * CHECKPOINTS / 1e9
 

@@ -23,6 +23,8 @@ from torch import Tensor
 from models.pickle_walk import Limits, RefusedError, refuse, walk
 from models.weights import WeightsError
 
+DIMENSIONS = 8  # of a tensor, at most
+
 
 class Record(dict[Any, Any]):
     """An object of a file of which nothing was made: the name of its class, arguments, items and state as they stand.
@@ -52,8 +54,15 @@ class _Array(Record):
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, _, data = state
+        _check_size(shape)
         if math.prod(shape) * _number_type(dtype).itemsize != len(data):
             refuse("holds an array that is not as long as it says")
+
+
+def _check_size(size: Any) -> None:
+    """Refuse what is not the size of an array: multiplying large numbers takes long."""
+    if len(size) > DIMENSIONS or any(type(one) is not int or not 0 <= one < 2**63 for one in size):
+        refuse("holds an array whose size is none")
 
 
 _CLASSES = {
@@ -158,12 +167,12 @@ def _check_storage(data: bytes, limits: Limits) -> None:
     """Refuse what is not one plain storage with as many numbers as it says, before PyTorch opens it."""
     stream = io.BytesIO(data)
     parts = []
-    for _ in range(4):  # a magic number, a version, facts about the machine, the storage
+    for _ in range(5):  # a magic number, a version, facts about the machine, the storage, a list with its name
         at = stream.tell()
         walk(stream, len(data), limits, storages=True)
         stream.seek(at)
         parts.append(_HeaderUnpickler(stream, len(data) - at).load())
-    if parts[-1] != "storage":
+    if parts[3] != "storage" or type(parts[4]) is not list or len(parts[4]) != 1:
         refuse("holds a storage that is none")
 
 
@@ -188,6 +197,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Recor
     numbers = (offset, *size, *stride)
     if flat is None or len(size) != len(stride) or any(type(one) is not int or one < 0 for one in numbers):
         refuse("holds a tensor that is none")
+    _check_size(size)
     last = offset + sum((many - 1) * step for many, step in zip(size, stride, strict=True))
     if math.prod(size) > len(flat) or (math.prod(size) and last >= len(flat)):
         refuse(f"claims a tensor of size {_shown(str(list(size)))}, which is more than it has")
@@ -201,8 +211,9 @@ def _parameter(tensor: Any, *_: Any) -> Record:
 
 
 def _dtype(*arguments: Any) -> Record:
-    if not arguments or arguments[0] not in _NUMBERS:
-        refuse(f"holds {_shown(str(arguments[:1]))} of NumPy, which are no plain numbers")
+    kind = arguments[0] if arguments and type(arguments[0]) is str else "something"
+    if kind not in _NUMBERS:
+        refuse(f"holds {_shown(kind)} of NumPy, which are no plain numbers")
     made = Record(*arguments)
     made.name = "numpy.dtype"
     return made

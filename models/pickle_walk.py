@@ -46,6 +46,9 @@ _INTO = {"APPEND": 1, "SETITEM": 2, "BUILD": 1}  # so many go into what lies bel
 _ALL_INTO = {"APPENDS", "SETITEMS", "ADDITEMS"}  # all from the mark on do
 
 
+_KEYED = {"SETITEM": 2, "SETITEMS": 2, "ADDITEMS": 1}  # every how many of what goes in is hashed
+
+
 class _Bounded:
     """A file that is asked for no more than it has."""
 
@@ -91,6 +94,7 @@ def walk(stream: BinaryIO, size: int, limits: Limits, *, storages: bool = False)
             stack.append(_taken(stack, _MADE[name]))
         elif name in _INTO or name in _ALL_INTO:
             count = _INTO[name] if name in _INTO else len(stack) - marks.pop()
+            _check_keys(name, stack, count)
             inner = _taken(stack, count)
             stack[-1] = max(stack[-1], inner)
         elif name == "FRAME":
@@ -102,6 +106,12 @@ def walk(stream: BinaryIO, size: int, limits: Limits, *, storages: bool = False)
             refuse(f"has more than {limits.opcodes:,} opcodes")
         if (stack and stack[-1] > limits.depth) or len(marks) > limits.depth:
             refuse(f"nests more than {limits.depth} levels")
+
+
+def _check_keys(name: str, stack: list[int], count: int) -> None:
+    """Refuse keys and members of sets whose hashing may take for ever: tuples of tuples that share what they hold."""
+    if name in _KEYED and max(stack[max(0, len(stack) - count) :: _KEYED[name]], default=0) > 1:
+        refuse("holds a key that is made of parts of parts")
 
 
 def _taken(stack: list[int], count: int) -> int:

@@ -77,7 +77,7 @@ def _pickled(path: Path) -> Published:
         kind = _family(tensors)
         sizes = published.told_sizes(tensors) | _facts(generator, kind)
         if (group := _state(_modules(discriminator, "b4", "mbstd")).get("group_size")) is not None:
-            sizes["mbstd_group_size"] = group
+            sizes["mbstd_group_size"] = _number("group_size", group)
     except ValueError as error:
         raise WeightsError(f"{path} {error}; {REMEDY}") from error
     return Published(tensors, networks, sizes, kind)
@@ -136,12 +136,13 @@ def _facts(generator: Record, kind: str) -> dict[str, Any]:
         for name, block in (members.items() if isinstance(members, dict) else ())
         if isinstance(name, str) and (found := re.fullmatch(r"b(\d{1,6})", name))
     }
-    facts: dict[str, Any] = {"clamp": _state(_modules(blocks.get(4), "conv1")).get("conv_clamp") or 0.0}
+    clamp = _state(_modules(blocks.get(4), "conv1")).get("conv_clamp") or 0.0
+    facts: dict[str, Any] = {"clamp": _number("conv_clamp", clamp)}
     if kind == "alis":
         config = _state(synthesis).get("cfg")
         for name in ("grid_size", "w_coord_dist"):
             if (value := _setting(config, "patchwise", name)) is not None:
-                facts[name] = value
+                facts[name] = _number(name, value)
         low = [resolution for resolution, block in blocks.items() if _state(block).get("use_fp16") is True]
         facts["float16_styles_from"] = min(low, default=0)
         others = {("patchwise", "instance_norm"), ("style", "fallback_to_mean")}
@@ -150,6 +151,12 @@ def _facts(generator: Record, kind: str) -> dict[str, Any]:
         if _setting(config, "patchwise", "w_lerp_multiplier") not in (None, 1):
             raise ValueError("holds an ALIS with another w_lerp_multiplier than 1, which this toolkit does not have")
     return facts
+
+
+def _number(name: str, value: Any) -> int | float:
+    if type(value) not in (int, float):
+        raise ValueError(f"holds a {name} that is no number")
+    return value  # type: ignore[no-any-return]
 
 
 def _setting(config: Any, *keys: str) -> Any:

@@ -65,10 +65,12 @@ def from_checkpoint(tensors: Tensors, resolution: int = _RESOLUTION, heads: int 
             sizes["vqgan"] = _read_vqgan_sizes(found, resolution)
         if "transformer.tok_emb.weight" in found:
             sizes["gpt"] = _read_gpt_sizes(found, heads)
+        if any(half.get(count, 0) > len(found) for half in sizes.values() for count in ("layers", "res_blocks")):
+            raise ValueError("it names more layers than it has tensors")
         if not sizes:
             raise ValueError("neither a VQGAN nor a transformer by the published names is in it")
         return Imported(*load(sizes, {name: one for name, one in found.items() if _wanted(name, sizes)}))
-    except (KeyError, RuntimeError, IndexError) as error:
+    except (KeyError, RuntimeError, IndexError, ZeroDivisionError) as error:
         raise ValueError(f"its tensors do not fit each other: {error}") from error
 
 

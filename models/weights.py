@@ -175,6 +175,13 @@ def read_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+_BESIDE = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)  # named in checkpoints, beside the weights
+
+
+class _Unused:
+    """Stands for a class that a checkpoint names and nobody here needs."""
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a file, on the CPU, without running any code of it.
 
@@ -191,9 +198,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'torch.load' received a zip file", UserWarning)  # it then refuses it
-            stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([(_Unused, name) for name in _BESIDE]):
+                stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError, OSError, SafetensorError) as error:
-        what = str(error).partition("\n")[0] or type(error).__name__
+        what = str(error).partition("\n")[0].partition(" This file can")[0] or type(error).__name__
+        what = "".join(letter for letter in what if letter.isprintable())
         raise WeightsError(
             f"{path} holds no plain weights ({what}): give safetensors, or a checkpoint that torch.load opens with "
             f"weights_only=True"

@@ -127,7 +127,7 @@ def _line(entry: Entry, group: Group, columns: Sequence[Column], drawn: Mapping[
 
 def _speed(number: int, group: Group, labels: Mapping[Row, str]) -> Chart | None:
     """Distance against the time of one image; of the device that most entries share."""
-    timed = [entry for entry in group.entries if entry.row.ms_per_image and entry.row.distance]
+    timed = [entry for entry in group.entries if (entry.row.ms_per_image or 0) > 0 and entry.row.distance]
     devices = [(entry.row.device, entry.row.threads, entry.row.dtype) for entry in timed]
     if not group.comparable or len(devices) < 2:
         return None

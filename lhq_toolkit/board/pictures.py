@@ -98,15 +98,20 @@ def _drawn(run: Path, recipe: Recipe) -> Drawn:
         anchors = _around(wide, [k * span for k in range(FRAMES)], size, f"Frames of {name} around anchors")
         halves = [k * span + span // 2 for k in range(FRAMES)]
         between = _around(wide, halves, size, f"Frames of {name} half-way between anchors")
-    returning = [_frame(wide, 2 * k * size, size) for k in range(FRAMES // 2)]  # the coordinates' period: 2 frames
+    returning = None
+    if "repetition" in details:
+        apart = [_frame(wide, 2 * k * size, size) for k in range(FRAMES // 2)]  # the coordinates' period: 2 frames
+        told = f"Frames of {name}'s panorama that lie two frames apart, the period of its coordinates"
+        returning = _joined(apart, told)
+    order = ", drawn column by column" if recipe.model == "taming" else ""
     return Drawn(
         run,
         recipe,
         strip,
-        _joined([wide], f"The first {FRAMES} frames of {name}'s panorama of seed {samples.SEED}"),
+        _joined([wide], f"The first {FRAMES} frames of {name}'s panorama of seed {samples.SEED}{order}"),
         anchors,
         between,
-        _joined(returning, f"Frames of {name}'s panorama that lie two frames apart, the period of its coordinates"),
+        returning,
         details,
     )
 

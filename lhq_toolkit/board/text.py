@@ -20,6 +20,9 @@ _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
     '"': r"\textquotedbl{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
+    "[": "{[}",  # at the beginning of a line it would be taken for an argument of the line's end before
+    "]": "{]}",
+    "*": "{*}",
 }
 Escape = Callable[[str], str]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lhq_toolkit.panoramas.wishes import Wishes
 
 CODES = "Codes of taming"
+FARTHEST = 2**48  # frames
 
 
 class StripFormat(StrEnum):
@@ -58,7 +59,10 @@ def generate(
         bool,
         typer.Option("--equivariance", help="Write frames of shifted anchors below each other; tell how they differ."),
     ] = False,
-    start: Annotated[int, typer.Option("--start", help="The panorama's first frame; may be negative.")] = 0,
+    start: Annotated[
+        int,
+        typer.Option("--start", min=-FARTHEST, max=FARTHEST, help="The panorama's first frame; may be negative."),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Which world.")] = 0,
     truncation: Annotated[
         float, typer.Option("--truncation", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
@@ -116,6 +120,9 @@ def generate(
     decode_whole: Annotated[
         bool, typer.Option("--decode-whole", help="With --sliding-window: all pixels at once, not frame by frame.")
     ] = False,
+    bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help=f"{CODES}: weights of half the size, nearly twice as fast on a CPU.")
+    ] = False,
     fast: Annotated[
         bool,
         typer.Option(
@@ -141,6 +148,8 @@ def generate(
         raise MisuseError("say what to draw: one of --frames N, --panorama N, --connect A,B,... and --equivariance")
     streamed = panorama is not None or connect is not None
     _refuse_idle(streamed, start if frames or connect else 0, wished, pan)
+    if (sliding_window or decode_whole) and not streamed:
+        raise MisuseError("--sliding-window and --decode-whole are for panoramas: use them with --panorama")
     kind = _kind(out, streamed, equivariance, pan, strips)
     from lhq_toolkit.commands.machine import prepare
 
@@ -149,7 +158,7 @@ def generate(
     from benchmarks import runs
     from lhq_toolkit import generating
 
-    codes = pictures.Codes(temperature, top_k, top_p, sliding_window, decode_whole)
+    codes = pictures.Codes(temperature, top_k, top_p, sliding_window, decode_whole, bfloat16)
     snapshot = pictures.with_codes(runs.open_checkpoint(run, chosen, checkpoint), codes)
     if fast:
         snapshot, choice = pictures.fastest(snapshot, whole_tiles=frames is None)

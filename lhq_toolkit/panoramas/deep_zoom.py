@@ -37,7 +37,7 @@ def write(path: Path, stream: Stream) -> None:
     """Write the pyramid; FILE.dzi comes last, when all tiles are in their place. On any error nothing remains."""
     last = (max(stream.width, stream.height) - 1).bit_length()
     with new_folder(tiles_of(path)) as folder, named(path):
-        level = _Level(folder, last, stream.height)
+        level = _Level(folder, last)
         for block in stream.blocks:
             level.add(block.astype(np.float32))
         level.finish()
@@ -54,10 +54,10 @@ def write(path: Path, stream: Stream) -> None:
 class _Level:
     """One scale, which passes its halves on to the next smaller one."""
 
-    def __init__(self, folder: Path, number: int, height: int) -> None:
+    def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder / str(number)
         self._folder.mkdir()
-        self._smaller = _Level(folder, number - 1, -(-height // 2)) if number else None
+        self._smaller = _Level(folder, number - 1) if number else None
         self._tile: list[Means] = []  # what is waiting to be a tile's width
         self._width = 0
         self._column = 0  # of tiles

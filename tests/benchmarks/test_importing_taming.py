@@ -1,19 +1,32 @@
 """A released checkpoint of Taming Transformers becomes a run with the same networks."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import importing_taming, recipes, runs
+from benchmarks import importing, importing_taming, recipes, runs
 from manifests.errors import InputError, MisuseError
 from models import published_taming
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden" / "taming.safetensors"
 SIZES = {"resolution": 16, "heads": 4}  # small enough for the transformer's 40 places
 CPU = torch.device("cpu")
+
+
+def their_callback() -> type:
+    """A class by the name by which the released checkpoints keep what their trainer remembered."""
+    name = "pytorch_lightning.callbacks.model_checkpoint"
+    made = type("ModelCheckpoint", (), {"__module__": name})
+    parts = name.split(".")
+    for at in range(1, len(parts) + 1):
+        sys.modules.setdefault(".".join(parts[:at]), types.ModuleType(".".join(parts[:at])))
+    sys.modules[name].ModelCheckpoint = made
+    return made
 
 
 def released(path: Path, *, transformer: bool = True) -> dict[str, torch.Tensor]:
@@ -24,7 +37,7 @@ def released(path: Path, *, transformer: bool = True) -> dict[str, torch.Tensor]
     }
     if transformer:
         state |= {name: one for name, one in tensors.items() if name.startswith("transformer.")}
-    torch.save({"epoch": 3, "state_dict": state, "callbacks": {}}, path)
+    torch.save({"epoch": 3, "state_dict": state, "callbacks": {their_callback(): {"monitor": "val/loss"}}}, path)
     return tensors
 
 
@@ -57,3 +70,15 @@ def test_what_is_no_whole_checkpoint_or_does_not_fit_is_refused_and_leaves_nothi
         with pytest.raises(error, match=says):
             importing_taming.bring(tmp_path / name, sizes, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_a_name_that_claims_many_layers_takes_no_memory():
+    tensors = load_file(GOLDEN)
+    claims = {"transformer.blocks.99999999.mlp.0.weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match="more layers than it has tensors"):
+        published_taming.from_checkpoint(tensors | claims, **SIZES)
+
+
+@pytest.mark.parametrize(("model", "sizes"), [("taming", {"heads": 8}), ("alis", {"grid_size": 16, "w_coord_dist": 4})])
+def test_only_what_a_file_does_not_tell_need_be_said(model, sizes):
+    assert importing.sizes_of(json.dumps(sizes).encode(), model) == sizes

@@ -90,6 +90,7 @@ def _dtype(code: str) -> bytes:
     return _call("numpy dtype", _text(code), b"\x89", b"\x88")
 
 
+BOMB = b"\x80\x02cbuiltins\nbytearray\nJ" + (400_000_000).to_bytes(4, "little") + b"\x85R."
 HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "os.system": (lambda marker: pickle.dumps({"G_ema": _touching(marker)}), "asks for posix.system"),
     "os.system in an older protocol": (lambda marker: pickle.dumps(_touching(marker), 2), "asks for posix.system"),
@@ -115,6 +116,15 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
         lambda marker: _whole(_call(LOAD, _bytes(pickle.dumps(_touching(marker), 2)))),
         "hides posix.system in a tensor",
     ),
+    "memory after a storage's numbers": (
+        lambda marker: _whole(_call(LOAD, _bytes(_storage()[: _storage().rindex(b"\x80\x02]")] + BOMB))),
+        "hides builtins.bytearray in a tensor",
+    ),
+    "numbers of a kind that takes for ever to tell": (
+        lambda marker: _whole(_call("numpy dtype", b"N\x85\x85")),
+        "of NumPy, which are no plain numbers",
+    ),
+    "a key that takes for ever to hash": (lambda marker: _whole(b"}N\x85\x85Ns"), "parts of parts"),
     "a pickle after a storage's head": (
         lambda marker: _whole(
             _call(

@@ -27,7 +27,8 @@ export class Moves {
     if (this.hand || event.button !== 0) return;
     this.strip.box.setPointerCapture(event.pointerId);
     this.strip.box.focus({preventScroll: true});
-    const from = event.shiftKey || this.selecting() ? this.under(event.clientX) : null;
+    const selects = this.strip.facts.span !== null && (event.shiftKey || this.selecting());
+    const from = selects ? this.under(event.clientX) : null;
     this.strip.held = from === null;
     if (this.strip.held) this.strip.drag(this.strip.place.x); // stops what moves
     this.hand = {id: event.pointerId, began: event.clientX, x: this.strip.place.x, trail: [], from};

@@ -6,7 +6,7 @@ import {limitOf, placeOf, read, seedOf, write} from "./place.js";
 import {Strip} from "./strip.js";
 import {Tiles} from "./tiles.js";
 
-const SETTLE = 250; // milliseconds after which the address says where we are
+const SETTLE = 500; // milliseconds after which the address says where we are
 const UNDONE = 100; // steps that undo goes back
 const by = (id) => document.getElementById(id);
 
@@ -42,8 +42,9 @@ function remember(how = "replaceState") {
   clearTimeout(timer);
   timer = null;
   if (location.hash !== written) return; // another was typed in, which will be read in a moment
-  written = write(place);
-  if (location.hash !== written) history[how](null, "", written);
+  const text = write(place);
+  if (location.hash !== text) history[how](null, "", text);
+  written = text;
   const frame = place.x / facts.frame;
   const box = by("strip");
   box.setAttribute("aria-valuenow", frame.toFixed(2));
