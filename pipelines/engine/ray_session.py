@@ -18,6 +18,7 @@ from pipelines.web import keys
 
 PLACE, SESSION = "/tmp", "lhq-ray-"  # noqa: S108 (where Ray's own folder of a command lies: sockets need a short path)
 ABANDONED_SECONDS = 86_400.0
+ATTEMPTS = 3  # to start it on this machine
 _OBJECT_STORE_BYTES = 256 * 1024**2  # only paths, rows and small artefacts travel
 
 
@@ -61,8 +62,21 @@ class RaySession:
                 ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False)
             else:
                 _remove_abandoned()
-                self._folder = tempfile.mkdtemp(prefix=SESSION, dir=PLACE)
                 print("starting Ray on this machine (--workers 0 goes without)", file=sys.stderr, flush=True)
+                self._start_here()
+        except Exception as error:  # Ray raises that very class where a busy machine does not start it within 30 s
+            where = self._address or "this machine"
+            raise SetupError(f"Ray did not start on {where}: {error}; use --workers 0 to go without it") from error
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts in its own, which would end us without a word
+        self._started = True
+
+    def _start_here(self) -> None:
+        """A Ray of our own; on a busy machine it may take more than one attempt, each in a folder of its own."""
+        import ray
+
+        for attempt in range(1, ATTEMPTS + 1):
+            self._folder = tempfile.mkdtemp(prefix=SESSION, dir=PLACE)
+            try:
                 ray.init(
                     address="local",
                     _temp_dir=self._folder,
@@ -72,11 +86,13 @@ class RaySession:
                     logging_level=logging.ERROR,
                     log_to_driver=False,
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = self._address or "this machine"
-            raise SetupError(f"Ray did not start on {where}: {error}; use --workers 0 to go without it") from error
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts in its own, which would end us without a word
-        self._started = True
+                return
+            except Exception:
+                ray.shutdown()
+                _remove(self._folder)
+                self._folder = None
+                if attempt == ATTEMPTS:
+                    raise
 
     def cores(self) -> int:
         """Processors of all its machines."""

@@ -38,7 +38,7 @@ def _edits(data: st.DataObject, generator: alis.Generator) -> tuple[Edit, ...]:
     return (Stretch(first, count, SEED, data.draw(st.integers(-(10**12), -100))),)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(patches=st.sampled_from([4, 16]), distance=st.sampled_from([1, 2]), data=st.data())
 @pytest.mark.slow
 def test_an_edit_changes_every_column_in_reach_and_no_bit_beyond(
@@ -104,7 +104,7 @@ def test_the_later_edit_wins_and_a_stretch_put_back_is_as_before() -> None:
     assert torch.allclose(_columns(generator, one), _columns(generator, two), atol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     sampling=st.sampled_from(["free", "nearest", "clustered"]),
     start=st.integers(-40, 200),
