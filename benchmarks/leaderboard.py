@@ -102,9 +102,7 @@ KINDS: Mapping[str, tuple[type, bool]] = {  # of each column, and whether it may
     for name, kind in typing.get_type_hints(Row).items()
 }
 _NUMBER = {int: re.compile(r"[0-9]{1,20}"), float: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")}
-
-
-SMALLEST, LARGEST = 1e-30, 1e15  # fractions other than 0
+SMALLEST, LARGEST = 1e-300, 1e15  # fractions other than 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def _value(text: str, kind: type) -> str | int | float:
     if not _NUMBER[kind].fullmatch(text):
         raise ValueError(text)
     value: int | float = kind(text)
-    if not (value == 0 or SMALLEST < abs(value) < LARGEST if kind is float else 0 <= value < 2**64):
+    if not (value == 0 or SMALLEST <= abs(value) <= LARGEST if kind is float else 0 <= value < 2**64):
         raise ValueError(text)
     return value
 

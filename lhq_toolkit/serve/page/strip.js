@@ -12,6 +12,7 @@ const EASE = 90; // milliseconds in which a goal is two thirds reached
 const FRICTION = 325; // milliseconds in which a fling loses two thirds of its speed
 const STALE = 0.55; // how strongly a picture is shown that is about to be replaced
 const RATES = 60; // frames over which the rate is told
+const GRAIN = 1 / 16; // of a pixel: what places are kept to, which is exact as far as one may go
 
 export class Strip {
   constructor(facts, tiles, {box, canvas, marks, selection}, {moved}) {
@@ -55,10 +56,10 @@ export class Strip {
     this.redraw();
   }
 
-  // Moving. Places are kept to a sixteenth of a pixel, which is exact as far as one may go.
+  // Moving.
 
   jump(x) {
-    const next = Math.max(-this.limit, Math.min(this.limit, Math.round(x * 16) / 16));
+    const next = Math.max(-this.limit, Math.min(this.limit, Math.round(x / GRAIN) * GRAIN));
     if (next !== this.place.x) this.direction = Math.sign(next - this.place.x);
     this.place.x = next;
     this.redraw();
@@ -95,9 +96,10 @@ export class Strip {
   step(now) {
     const gap = this.last === null ? 16 : Math.max(1, now - this.last);
     if (this.goal !== null) {
-      const x = this.place.x + (this.goal - this.place.x) * (1 - Math.exp(-gap / EASE));
-      const there = Math.abs(this.goal - x) * this.scale < 0.5;
-      this.jump(there ? this.goal : x);
+      const way = this.goal - this.place.x;
+      const by = Math.max(GRAIN, Math.abs(way) * (1 - Math.exp(-gap / EASE))); // less would be rounded away
+      const there = (Math.abs(way) - by) * this.scale < 0.5;
+      this.jump(there ? this.goal : this.place.x + Math.sign(way) * by);
       if (there) this.goal = null;
     } else if (this.fling) {
       this.jump(this.place.x + this.fling * gap);

@@ -27,6 +27,7 @@ pytestmark = [
 
 SHOTS = os.environ.get("LHQ_TEST_SCREENSHOTS")  # a folder: keeps pictures of what the tests saw
 SCALE = 6  # pixels of the screen for one of so small a panorama
+SETTLED = 600  # milliseconds; `SETTLE` of page.js and some
 STRIP = "document.getElementById('strip')"
 CALM = f"{STRIP}.dataset.pending === '0'"
 CANVAS = "document.getElementById('canvas').toDataURL('image/png').split(',')[1]"
@@ -90,8 +91,8 @@ def settled(page: Any) -> None:
 
 
 def place(page: Any) -> dict[str, str]:
-    """What the address says, once it has been written."""
-    page.wait_for_timeout(350)
+    """What the address says, once it has been written: by the page's clock, which is late where the page is."""
+    page.evaluate(f"new Promise((done) => requestAnimationFrame(() => setTimeout(done, {SETTLED})))")
     return dict(part.split("=") for part in page.evaluate("location.hash").removeprefix("#").split("&"))
 
 
@@ -246,6 +247,39 @@ def test_it_goes_on_by_itself_after_a_throw_and_tells_frame_rate_and_latency(chr
     until(page, "/^\\d+ ms \\(server \\d+\\)$/.test(document.getElementById('latency').textContent)")
     assert page.troubles == []
     context.close()
+
+
+@pytest.mark.parametrize("gap", [2, 4, 16, 100])
+def test_what_glides_arrives_at_any_frame_rate(page, gap):
+    """Steps smaller than what places are kept to would be rounded away, and the strip would never stand still."""
+    told = page.evaluate(
+        """async (gap) => {
+        const {Strip} = await import('/strip.js');
+        const steps = [], real = window.requestAnimationFrame;
+        window.requestAnimationFrame = (step) => steps.push(step);
+        const element = () => document.createElement('div');
+        const tiles = {at: () => null, want: () => {}};
+        const facts = {tile: 16, frame: 16, tiles: 1000, span: null};
+        const box = document.body.appendChild(element()).appendChild(element());
+        const strip = new Strip(facts, tiles, {box, canvas: document.createElement('canvas'), marks: element(),
+          selection: element()}, {moved: () => {}});
+        strip.calm = {matches: false};
+        strip.scale = 6;
+        strip.show({seed: '0', x: 3, truncation: 1, redrawn: []});
+        strip.glide(0);
+        let now = 0, farther = 0;
+        for (; steps.length && now < 5000; now += gap) {
+          const before = Math.abs(strip.place.x);
+          steps.shift()(now);
+          farther += Math.abs(strip.place.x) > before;
+        }
+        window.requestAnimationFrame = real;
+        box.parentElement.remove();
+        return {x: strip.place.x, farther, still: steps.length === 0, soon: now <= 1000};
+        }""",
+        gap,
+    )
+    assert told == {"x": 0, "farther": 0, "still": True, "soon": True}
 
 
 def test_an_address_is_shared_with_seed_place_truncation_and_edits(page, generator):
