@@ -35,7 +35,7 @@ class Source:
     place: Path
     form: Form
     files: Mapping[str, Path]
-    facts: Mapping[str, str]  # of an export: dataset, subset, subset_hash; else empty
+    facts: Mapping[str, str]  # of an export: dataset, subset, subset_hash, resolution; else empty
     sums: Mapping[str, str]  # of an export: SHA-256 of its files, by their names
     key: str  # which pictures these are: of an export what SHA256SUMS and export.json say; else the path
     seen: str  # names, sizes and times (ns) of the files, as a hash
@@ -104,6 +104,8 @@ def _export(data: Path) -> tuple[bytes, dict[str, str], dict[str, str]]:
         told = {name: str(facts[name]) for name in ("dataset", "subset", "subset_hash")}
         if facts.get("format") is not None:
             told["format"] = str(facts["format"])
+        if isinstance(facts.get("resolution"), int):
+            told["resolution"] = str(facts["resolution"])
         if not sums:
             raise ValueError("no sums")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -80,6 +80,14 @@ def kept(source: Source, cache: Path, progress: Progress | None = None) -> Kept:
     return known
 
 
+def resolution(source: Source) -> int:
+    """Pixels a side of its pictures: what an export says, else that of one of them."""
+    if source.facts.get("resolution", "").isdecimal():
+        return int(source.facts["resolution"])
+    with pieces(source) as found:
+        return _side(source, found, found[0].names[0])
+
+
 def decoders() -> str:
     """What the pixels of one and the same file depend on."""
     return f"{VERSION}, Pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}"

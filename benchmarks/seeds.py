@@ -7,9 +7,10 @@ stands for itself.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +84,8 @@ def _preset(row: Row) -> Recipe | None:
     return recipe if recipe_hash(recipe) == row.recipe_hash else None
 
 
-def recipes_below(runs: Path) -> dict[str, tuple[Recipe, Path]]:
-    """Recipes of the runs in a folder by their hashes, with the run; what is no run is passed over."""
-    found: dict[str, tuple[Recipe, Path]] = {}
-    for path in sorted(runs.glob(f"*/{recipes.FILE}")):
-        try:
-            recipe = recipes.load(path.parent)
-        except LhqError:
-            continue
-        found[recipe_hash(recipe)] = (recipe, path.parent)
-    return found
+def runs_below(place: Path) -> Iterator[tuple[Path, Recipe]]:
+    """The runs in a folder with their recipes; what is no run is passed over."""
+    for path in sorted(place.glob(f"*/{recipes.FILE}")):
+        with contextlib.suppress(LhqError):
+            yield path.parent, recipes.load(path.parent)

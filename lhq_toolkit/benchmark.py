@@ -73,7 +73,7 @@ def training_pictures(found: Found, place: Path, budget: str, cut: Cut, toolkit:
     """An export or folder of pictures: the data itself, or what is made of it below `place`."""
     if found.known is not None:
         return raw_pictures(found, place, budget, cut, toolkit)
-    if (found.source / "dataset.json").is_file() and (found.source / "tables").is_dir():
+    if found.is_dataset:
         return exported(found.source, place, cut, toolkit)
     return found.source
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import exports
+from benchmarks import exports, pixel_cache
 from lhq_toolkit import __version__
 from lhq_toolkit.crawl_sources import Maker, Options
 from manifests import atomic
@@ -108,6 +108,11 @@ class Found:
     source: Path
     known: Known | None = None
 
+    @property
+    def is_dataset(self) -> bool:
+        """Whether it is a dataset folder: its pictures are exported first."""
+        return self.known is None and (self.source / "dataset.json").is_file() and (self.source / "tables").is_dir()
+
 
 def find(name: str, data: Path | None) -> Found:
     """The data of this name: at `data`, else at LHQ_DATA/name; a name may be a path of an export or dataset folder.
@@ -158,7 +163,12 @@ def _is_raw(known: Known, place: Path) -> bool:
 
 
 def resolution_of(found: Found, budget: str, asked: int | None) -> int:
-    """Of the pictures, where they are made: the set's own, but for the budget that two processors can train."""
+    """Of the pictures: as they are, else as they are made: the set's own, or what two processors can train.
+
+    Raises SetupError for pictures that cannot be learned from.
+    """
+    if found.known is None and not found.is_dataset:
+        return pixel_cache.resolution(exports.find(found.source))
     if asked is not None:
         return asked
     if budget == "smoke":

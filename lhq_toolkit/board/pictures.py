@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks import samples
 from benchmarks.leaderboard import Row
 from benchmarks.recipes import Recipe
-from benchmarks.seeds import recipes_below
-from lhq_toolkit.benchmark import DETAILS, ROW
+from benchmarks.seeds import runs_below
+from lhq_toolkit.benchmark import DETAILS, known_row
 from lhq_toolkit.board.text import printable
 
 FRAMES = samples.STRIP_FRAMES
@@ -59,22 +59,9 @@ class Drawn:
 
 
 def drawn_below(runs: Path | None, rows: Iterable[Row]) -> dict[Row, Drawn]:
-    """What the runs in a folder draw, by the rows that were measured on them."""
-    known = recipes_below(runs) if runs is not None else {}
-    found = {}
-    for row in rows:
-        recipe, run = known.get(row.recipe_hash, (None, None))
-        if recipe is not None and run is not None and _is_of(run, row):
-            found[row] = _drawn(run, recipe)
-    return found
-
-
-def _is_of(run: Path, row: Row) -> bool:
-    """Whether the row was the last that was measured on the run: then its pictures and details are the row's."""
-    try:
-        return bool(Row(**json.loads((run / ROW).read_bytes())) == row)
-    except (OSError, ValueError, TypeError):
-        return False
+    """What the runs in a folder draw, by the rows that were measured on them last."""
+    measured = {} if runs is None else {known_row(run): (run, recipe) for run, recipe in runs_below(runs)}
+    return {row: _drawn(*measured[row]) for row in rows if row in measured}
 
 
 def _drawn(run: Path, recipe: Recipe) -> Drawn:

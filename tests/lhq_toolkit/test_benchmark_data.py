@@ -155,6 +155,19 @@ def test_the_plan_tells_steps_hours_and_disk_and_starts_nothing(lsun, lhq, tmp_p
     assert all(step["gigabytes"] > 1 for step in trainings)
 
 
+@pytest.mark.parametrize("as_export", [False, True])
+def test_pictures_that_are_there_are_planned_for_at_their_own_size(as_export, lhq, tmp_path):
+    place = tiny.write(tmp_path / "data", tiny.images(4, 32))
+    if as_export:
+        (place / exports.STATE).write_text(
+            json.dumps({"dataset": "d", "subset": "s", "subset_hash": "h", "format": "folder", "resolution": 32})
+        )
+        (place / "SHA256SUMS").write_text("".join(f"{'0' * 64}  {path.name}\n" for path in place.glob("*.png")))
+    told = lhq("benchmark", "--dataset", place, "-o", tmp_path / "out", "--plan", "--json")
+    assert told.code == 0, told.err
+    assert lhq("benchmark", "--dataset", place, "-o", tmp_path / "out", "--plan").out.splitlines()[0].endswith("32x32")
+
+
 def test_the_ablation_trains_each_distance_once():
     asked = benchmark.Asked(["alis", "stylegan2"], "smoke", 3, ["images=64"], distances=True)
     recipes = asked.recipes("sample", 64)
