@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# One more than there are processors, for many tests wait for processes that start; at most 4.
-TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile
+# One more than there are processors, for many tests wait for processes that start; at most 4. In the order of
+# `testpaths`: xdist would begin with the files of many tests, and end with one that takes minutes.
+TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo benchmark bench convergence pictures test test-fast test-long check format clean
 .DEFAULT_GOAL := help

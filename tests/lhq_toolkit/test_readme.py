@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import duckdb
@@ -140,19 +141,27 @@ def test_the_numbers_the_readme_names_are_those_of_the_code():
     assert f"score at or above {STAGES['invariance'].settings_type().threshold}" in README  # type: ignore[attr-defined]
 
 
+def test_make_test_runs_every_folder_of_tests():
+    root = Path(__file__).parents[2]
+    listed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    there = {path.relative_to(root).parts[1] for path in root.glob("tests/**/test_*.py")}
+    assert {f"tests/{name}" for name in there} == set(listed)
+
+
 @pytest.mark.slow
 def test_the_demo_ends_with_a_contact_sheet_two_rows_and_a_panorama(tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setattr(demo, "RESOLUTION", 32)
     quick = ["images=32", "channel_base=128", "channel_max=8"]
-    assert demo.main(tmp_path / "demo", scenes=40, settings=quick) == 0
+    assert demo.main(tmp_path / "demo", scenes=30, settings=quick) == 0
     said = capfd.readouterr().out
     assert "invariance" in said
     assert "rejected" in said
     with Image.open(tmp_path / "demo" / "contact_sheet.png") as sheet:
         assert sheet.width > 1000
         assert len(sheet.convert("RGB").getcolors(2**24) or []) > 1000, "an empty sheet"
-    assert len(list((tmp_path / "demo" / "pictures-64" / "images").iterdir())) > 60
+    assert len(list((tmp_path / "demo" / "pictures-32" / "images").iterdir())) > 60
     assert [row.model for row in leaderboard.read(tmp_path / "demo" / "leaderboard.csv")] == ["stylegan2", "alis"]
     with Image.open(tmp_path / "demo" / "panorama.png") as panorama:
-        assert panorama.size == (8 * 64, 64)
+        assert panorama.size == (8 * 32, 32)
         assert len(panorama.convert("RGB").getcolors(2**16) or []) > 500, "an empty panorama"
