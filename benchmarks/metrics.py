@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from manifests import atomic
+from manifests.errors import SetupError
 
 FILE = "metrics.jsonl"  # in a run
 FLUSH_STEPS = 50  # after so many the losses are fetched from the device and written
@@ -33,9 +34,9 @@ class NotFiniteError(Exception):
 
 
 def stream(run: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line, in order, one at a time."""
-    for line in _whole(run):
-        yield json.loads(line)
+    """Every whole line, in order, one at a time. SetupError where one is damaged."""
+    for number, line in _whole(run):
+        yield _parsed(run, number, line)
 
 
 def read(run: Path) -> Lines:
@@ -68,13 +69,13 @@ def _last_step(path: Path) -> int | None:
             stream.seek(max(0, path.stat().st_size - 4096))
             line = stream.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
         return int(json.loads(line)["step"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def measured(run: Path) -> Lines:
     """The lines of what was measured: step, images, and the distances."""
-    lines = (json.loads(line) for line in _whole(run) if b'"images"' in line)  # few, of very many
+    lines = (_parsed(run, *one) for one in _whole(run) if b'"images"' in one[1])  # few, of very many
     return [line for line in lines if "images" in line]
 
 
@@ -91,11 +92,24 @@ def best(run: Path) -> dict[str, list[int]]:
     return {name: [-step for _, step in sorted(judged)] for name, judged in found.items()}
 
 
-def _whole(run: Path) -> Iterator[bytes]:
+def _whole(run: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers, but for one at the end that a kill cut off."""
     path = run / FILE
     if path.exists():
         with path.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
+            yield from ((number, line) for number, line in enumerate(file, 1) if line.endswith(b"\n"))
+
+
+def _parsed(run: Path, number: int, text: bytes) -> dict[str, Any]:
+    try:
+        line: dict[str, Any] = json.loads(text)
+        if not (isinstance(line["step"], int) and all(isinstance(value, (int, float)) for value in line.values())):
+            raise ValueError("a step and numbers are needed")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SetupError(
+            f"{run / FILE}, line {number} is damaged ({error!r}): remove that line; what it told is lost"
+        ) from error
+    return line
 
 
 class Writer:
@@ -108,8 +122,8 @@ class Writer:
         self._path, self._also = run / FILE, also
         self._waiting: list[tuple[int, Mapping[str, Tensor]]] = []
         kept = 0
-        for line in _whole(run):
-            if json.loads(line)["step"] > step:
+        for number, line in _whole(run):
+            if _parsed(run, number, line)["step"] > step:
                 break  # lines stand in the order of their steps
             kept += len(line)
         self._path.touch()

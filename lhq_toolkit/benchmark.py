@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import checkpoints, metrics, recipes, runs
+from benchmarks import checkpoints, leaderboard, metrics, recipes, runs
 from benchmarks import evaluate as evaluation
 from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
@@ -180,8 +180,10 @@ def distances_text(run: Path) -> str:
 
 
 def known_row(run: Path) -> Row | None:
-    """The row that lies in a run, if there is one."""
+    """The row that lies in a run, if there is one, and it is such as a leaderboard takes."""
     try:
-        return Row(**json.loads((run / ROW).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        row = Row(**json.loads((run / ROW).read_bytes()))
+        read_back, _ = leaderboard.parse(leaderboard.as_csv([row]).decode())
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return row if [one for _, one in read_back] == [row] else None

@@ -174,8 +174,7 @@ def _difficulty(number: int, lines: Sequence[Line]) -> Chart | None:
     """Figure 9: how the distance grows between anchors."""
     series = []
     for line in lines:
-        told = line.drawn.details.get("connection_difficulty", []) if line.drawn else []
-        points = [(one["frames_from_anchor"], one.get("fid", one.get("fd"))) for one in told]
+        points = line.drawn.difficulty if line.drawn else ()
         if len(points) > 1:
             said = [(x, y, f"{y:.4g} at {x:g} frames from an anchor") for x, y in points]
             series.append(Series(line.label, said))
@@ -189,10 +188,10 @@ def _repetition(number: int, lines: Sequence[Line]) -> Chart | None:
     """Figure 10: how alike frames of a panorama are, by how far they lie apart."""
     series = []
     for line in lines:
-        told = (line.drawn.details.get("repetition") or {}).get("similarity", []) if line.drawn else []
-        if len(told) > 1:
-            points = [(float(lag), float(alike), f"{alike:.3g} at {lag:g} frames") for lag, alike in told]
-            series.append(Series(line.label, points))
+        points = line.drawn.repetition if line.drawn else ()
+        if len(points) > 1:
+            said = [(lag, alike, f"{alike:.3g} at {lag:g} frames") for lag, alike in points]
+            series.append(Series(line.label, said))
     if not series:
         return None
     title = "How alike frames of a panorama are"

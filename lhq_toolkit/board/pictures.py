@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import samples
-from benchmarks.leaderboard import Row
+from benchmarks.leaderboard import LARGEST, Row
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import runs_below
 from lhq_toolkit.benchmark import DETAILS, known_row
@@ -22,6 +22,8 @@ from lhq_toolkit.board.text import printable
 FRAMES = samples.STRIP_FRAMES
 HEIGHT = 128  # pixels, at most, of a strip
 QUALITY = 85
+
+Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Drawn:
 
     strip: independent frames. panorama: the first frames of the panorama of seed 0, for StyleGAN2 none. at_anchors and
     between: frames of it whose middle is an anchor, or half-way between two. apart: frames of it that lie as far
-    apart as the coordinates return.
+    apart as the coordinates return. difficulty: distances by frames from the nearest anchor. repetition: how alike
+    frames are, by how many frames they lie apart.
     """
 
     run: Path
@@ -55,6 +58,8 @@ class Drawn:
     at_anchors: Picture | None = None
     between: Picture | None = None
     apart: Picture | None = None
+    difficulty: Points = ()
+    repetition: Points = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,27 +71,24 @@ def drawn_below(runs: Path | None, rows: Iterable[Row]) -> dict[Row, Drawn]:
 
 def _drawn(run: Path, recipe: Recipe) -> Drawn:
     size = recipe.resolution
-    try:
-        details = json.loads((run / DETAILS).read_bytes())
-    except (OSError, ValueError):
-        details = {}
+    details, difficulty, repetition = _details(run)
     grid, wide = _last(samples.grids(run)), _last(samples.strips(run))
     if grid is None:
-        return Drawn(run, recipe, details=details)
+        return Drawn(run, recipe, difficulty=difficulty, repetition=repetition, details=details)
     side = max(1, grid.width // size)
     frames = [_frame(grid, (at % side) * size, size, (at // side) * size) for at in range(min(FRAMES, side * side))]
     name = printable(recipe.model)
     strip = _joined(frames, f"{len(frames)} independent frames of {name}")
     if wide is None:
-        return Drawn(run, recipe, strip, details=details)
+        return Drawn(run, recipe, strip, difficulty=difficulty, repetition=repetition, details=details)
     anchors = between = None
-    if "connection_difficulty" in details:
+    if difficulty:
         span = recipe.anchor_distance * size
         anchors = _around(wide, [k * span for k in range(FRAMES)], size, f"Frames of {name} around anchors")
         halves = [k * span + span // 2 for k in range(FRAMES)]
         between = _around(wide, halves, size, f"Frames of {name} half-way between anchors")
     returning = None
-    if "repetition" in details:
+    if repetition:
         apart = [_frame(wide, 2 * k * size, size) for k in range(FRAMES // 2)]  # the coordinates' period: 2 frames
         told = f"Frames of {name}'s panorama that lie two frames apart, the period of its coordinates"
         returning = _joined(apart, told)
@@ -99,8 +101,25 @@ def _drawn(run: Path, recipe: Recipe) -> Drawn:
         anchors,
         between,
         returning,
+        difficulty,
+        repetition,
         details,
     )
+
+
+def _details(run: Path) -> tuple[dict[str, Any], Points, Points]:
+    """What was measured of a run, and what figures show of it; nothing where the toolkit did not write it so."""
+    try:
+        details: dict[str, Any] = json.loads((run / DETAILS).read_bytes())
+        told = details.get("connection_difficulty") or []
+        difficulty = tuple((float(one["frames_from_anchor"]), float(one.get("fid", one.get("fd")))) for one in told)
+        told = (details.get("repetition") or {}).get("similarity", [])
+        repetition = tuple((float(lag), float(alike)) for lag, alike in told)
+        if not all(abs(number) <= LARGEST for pair in (*difficulty, *repetition) for number in pair):
+            raise ValueError("no distances")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return {}, (), ()
+    return details, difficulty, repetition
 
 
 def _last(paths: dict[int, Path]) -> Image.Image | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 from lhq_toolkit.guard import ENTER, Door, Guard, hosts_of
 
@@ -20,16 +22,33 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 
+LONGEST = 500  # characters of a refusal
 GRACE = 5  # seconds that requests are given to end after Ctrl-C
 
 Ready = Callable[[dict[str, str]], None]  # is told each visitor's address, which works once
 
 
-def add_files(app: FastAPI, folder: Path, names: Sequence[str]) -> None:
-    """Serve these files of a page's folder, and those that all pages share; index.html stands at `/`."""
+def app_of(folder: Path, names: Sequence[str]) -> FastAPI:
+    """An application that serves these files of a page's folder, and those that all pages share.
+
+    index.html stands at `/`. Whom it lets in is for `guard.Guard` to say.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     own = {"/" if name == "index.html" else f"/{name}": folder / name for name in names}
     for path, file in {**SHARED, **own}.items():
         app.get(path)(_file(file))
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong(_: Request, error: RequestValidationError) -> Response:
+        told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return refusal(422, "; ".join(told)[:LONGEST])
+
+    return app
+
+
+def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that says why not; what someone sent may stand in it, even if it is no text that can be written."""
+    return JSONResponse({"detail": why.encode(errors="replace").decode()}, status, headers)
 
 
 def _file(path: Path) -> Callable[[], Response]:

@@ -14,7 +14,7 @@ from fastapi import Query as InAddress
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from lhq_toolkit.pages.serving import add_files
+from lhq_toolkit.pages.serving import app_of, refusal
 from lhq_toolkit.review.desk import Desk, GoneError
 from lhq_toolkit.review.index import Query
 from manifests.errors import InputError, LhqError
@@ -58,15 +58,13 @@ class _Undo(_Body):
 
 
 def make_app(desk: Desk, decoders: int = 2) -> FastAPI:
-    """The application; `decoders` pictures are decoded at once. Whom it lets in is for `guard.Guard` to say."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    """The application; `decoders` pictures are decoded at once."""
+    app = app_of(PAGE, FILES)
     pictures = _Pictures(desk, decoders)
-
-    add_files(app, PAGE, FILES)
 
     @app.exception_handler(LhqError)
     def trouble(request: Request, error: LhqError) -> Response:  # noqa: ARG001
-        return JSONResponse({"detail": str(error)}, 503)
+        return refusal(503, str(error))
 
     @app.get("/api/start")
     def start(request: Request) -> dict[str, Any]:

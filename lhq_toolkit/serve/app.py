@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
 
-from lhq_toolkit.pages.serving import add_files
+from lhq_toolkit.pages.serving import app_of, refusal
 from lhq_toolkit.serve import world
 from lhq_toolkit.serve.painter import Painter
 from lhq_toolkit.serve.tiles import ATONCE, BusyError, GoneError, Tiles
@@ -34,19 +33,18 @@ class About:
 
 
 def make_app(painter: Painter, about: About, limit: int) -> FastAPI:
-    """The application. `limit`: bytes of tiles that are kept. Whom it lets in is for `guard.Guard` to say."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    """The application. `limit`: bytes of tiles that are kept."""
+    app = app_of(PAGE, FILES)
     grid = painter.grid
     tiles: Tiles[Tile] = Tiles(painter.png, limit, ThreadPoolExecutor(ATONCE, "tiles"))
-    add_files(app, PAGE, FILES)
 
     @app.exception_handler(InputError)
     async def wrong(_: Request, error: InputError) -> Response:
-        return JSONResponse({"detail": str(error)}, 400)
+        return refusal(400, str(error))
 
     @app.exception_handler(SetupError)
     async def trouble(_: Request, error: SetupError) -> Response:
-        return JSONResponse({"detail": str(error)}, 503, LATER)
+        return refusal(503, str(error), LATER)
 
     @app.get("/api/start")
     async def start() -> dict[str, Any]:
@@ -74,7 +72,7 @@ def make_app(painter: Painter, about: About, limit: int) -> FastAPI:
         try:
             data = await tiles.get(wanted, request.state.visitor, lambda: _left(request))
         except BusyError:
-            return JSONResponse({"detail": "too many tiles are waited for: ask again later"}, 503, LATER)
+            return refusal(503, "too many tiles are waited for: ask again later", LATER)
         except GoneError:
             return Response(status_code=204)
         took = 1e3 * (time.perf_counter() - began)
