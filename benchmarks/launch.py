@@ -11,6 +11,7 @@ every machine.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import threading
@@ -25,6 +26,7 @@ from manifests.errors import InputError, MisuseError, SetupError, TransientError
 DEATHS = 3  # in a row without a new checkpoint: then the run fails
 JUDGING_SECONDS = 6 * 3600  # so long the others wait for the one that measures and writes
 STARTS = 3  # in vain, of all workers at once
+START_SECONDS = 150  # for each of these; Ray's own 60 are short on a busy machine
 CORES = 0.9  # of each worker: the rest is for who reads and leads
 _BUGS = (LookupError, TypeError, AttributeError, AssertionError, NameError)  # the same at every start
 _OURS = (SetupError, MisuseError, InputError, TransientError, OSError)
@@ -63,6 +65,7 @@ def _once(work: Work[T], workers: int, run: Path, on_gpus: bool) -> T | Exceptio
     from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_SECONDS))
     scratch = run / runs.SCRATCH
     (run / runs.STOP).unlink(missing_ok=True)
     trainer = TorchTrainer(
