@@ -51,7 +51,7 @@ def read_or_refused(read: Callable[[], object], place: Path) -> bool:
     return True
 
 
-@settings(deadline=None, suppress_health_check=SHARED)
+@settings(derandomize=True, deadline=None, suppress_health_check=SHARED)
 @given(data=mangled(BOARD))
 def test_a_leaderboard(tmp_path, data):
     path = tmp_path / "board.csv"
@@ -64,7 +64,7 @@ def test_a_leaderboard(tmp_path, data):
         assert row(seed=9) in leaderboard.read(path)
 
 
-@settings(deadline=None, suppress_health_check=SHARED)
+@settings(derandomize=True, deadline=None, suppress_health_check=SHARED)
 @given(
     data=mangled(METRICS) | st.lists(mangled_json(JUDGED), max_size=3).map(b"\n".join).map(lambda text: text + b"\n")
 )
@@ -81,7 +81,7 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", [recipes.FILE, checkpoints.FACTS, checkpoints.TENSORS])
-@settings(deadline=None, max_examples=40, suppress_health_check=SHARED)
+@settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=SHARED)
 @given(data=st.data())
 def test_a_recipe_and_a_checkpoint(run, name, data):
     last = checkpoints.last(run)
@@ -96,7 +96,7 @@ def test_a_recipe_and_a_checkpoint(run, name, data):
         path.write_bytes(sound)
 
 
-@settings(deadline=None, suppress_health_check=SHARED)
+@settings(derandomize=True, deadline=None, suppress_health_check=SHARED)
 @given(told=mangled_json(json.dumps(vars(row())).encode()), details=mangled_json(json.dumps(EVALUATION).encode()))
 def test_what_was_measured_of_a_run(run, told, details):
     (run / ROW).write_bytes(told)
@@ -134,7 +134,7 @@ def told_again(out: Path, names: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["pictures", exports.STATE, exports.SUMS])
 @pytest.mark.parametrize("form", list(ENDS))
-@settings(deadline=None, max_examples=25, suppress_health_check=SHARED)
+@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=SHARED)
 @given(data=st.data())
 def test_an_export(made, form, what, data):
     out = made[form].parent / "changed"
