@@ -73,6 +73,15 @@ class Table:
         schema = pa.schema([self.schema.field(name) for name in columns])
         return self._retrying(lambda parts: _read_parts(parts, schema, (column, value)))
 
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of `read`, a row group at a time, so that little of a large table is in memory."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        with contextlib.ExitStack() as stack:
+            # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
+            files = self._retrying(lambda parts: [(part, stack.enter_context(open_part(part))) for part in parts])
+            for part, file in files:
+                yield from _batches(part, file, schema)
+
     def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The latest row of each key, in order of the key's first appearance."""
         return latest(self.read(columns), key)
@@ -134,7 +143,7 @@ class Table:
             if sum(part.path.stat().st_size for part in tail) > MERGE_BYTES:
                 return
             with atomic.replacing(self._path(tail[0].first, tail[-1].last)) as temporary:
-                write_part(temporary, self.schema, _batches(tail, self.schema))
+                write_part(temporary, self.schema, _batches_of(tail, self.schema))
                 faults.point("part.merge.before_rename")
             self._remove_replaced(keep=tail)  # a reader may have just listed these
 
@@ -303,14 +312,19 @@ def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches_of(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
     for part in parts:
         with open_part(part) as file:
-            for group in range(file.num_row_groups):
-                with naming(part):
-                    rows = _conform(file.read_row_group(group), schema)
-                yield from rows.to_batches()
+            yield from _batches(part, file, schema)
+
+
+def _batches(part: Part, file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    present = [name for name in schema.names if name in file.schema_arrow.names]
+    for group in range(file.num_row_groups):
+        with naming(part):
+            rows = _conform(file.read_row_group(group, columns=present), schema)
+        yield from rows.to_batches()
 
 
 def write_part(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:
