@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import atomic
+from manifests.tables import read_through
 
 _INPUTS = b"lhq.inputs"
 ROW_GROUP = 65_536
@@ -45,14 +46,13 @@ def copy(path: Path, out: Path, inputs: str) -> bool:
 
 
 def _is_whole(stream: BinaryIO, inputs: str) -> bool:
-    """Read everything once, a row group at a time."""
+    """Whether it was made from these inputs and can be read to its end."""
     try:
         with pq.ParquetFile(stream, page_checksum_verification=True) as file:
             made_from = (file.schema_arrow.metadata or {}).get(_INPUTS)
             if made_from != inputs.encode():
                 return False
-            for group in range(file.num_row_groups):
-                file.read_row_group(group)
+            read_through(file)
             return True
     except (OSError, pa.ArrowException):
         return False

@@ -181,12 +181,16 @@ def take(rows: pa.Table, at: pa.Array | pa.ChunkedArray) -> pa.Table:
 def latest_at(wanted: pa.ChunkedArray | pa.Array, keys: pa.ChunkedArray | pa.Array) -> pa.Array:
     """For each wanted key the place of its last row among `keys`; null where it has none."""
     last = len(keys) - 1
-    backwards = keys.take(pa.array(np.arange(last, -1, -1)))
-    if isinstance(backwards, pa.ChunkedArray):
-        backwards = backwards.combine_chunks()
+    backwards = in_one(keys.take(pa.array(np.arange(last, -1, -1))))
     at = pc.index_in(wanted, value_set=backwards)  # of a key that stands twice it finds the first
-    at = pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64()))
-    return at.combine_chunks() if isinstance(at, pa.ChunkedArray) else at
+    return in_one(pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64())))
+
+
+def in_one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column as one array; where it is one already nothing is copied, as `combine_chunks` would."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def sorted_by(rows: pa.Table, key: str) -> pa.Table:
@@ -203,8 +207,7 @@ def _large(kind: pa.DataType) -> pa.DataType:
 
 def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:
     """The rows whose key is not among `known` (anti-join)."""
-    values = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
-    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=values)))
+    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=in_one(known))))
 
 
 def is_generation(folder: Path) -> bool:
@@ -291,6 +294,11 @@ def open_part(part: Part) -> pq.ParquetFile:
     """A part to read from, its pages checked; SetupError where it is damaged."""
     with naming(part):
         return pq.ParquetFile(part.path, page_checksum_verification=True)
+
+
+def read_through(file: pq.ParquetFile) -> int:
+    """Read everything once, a row group at a time, so that damage is met; the number of rows."""
+    return sum(file.read_row_group(group).num_rows for group in range(file.num_row_groups))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from manifests import recipes
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
+from manifests.tables import read_through
 from pipelines import frontier
 
 REVIEWS = "reviews.sqlite"
@@ -87,7 +88,7 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
     for path in sorted((dataset.root / "subsets").glob("[!.]*.parquet")):
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                file.read()
+                read_through(file)
         except (pa.ArrowException, OSError) as error:
             found.findings.append(Finding(Kind.CACHE, inside(dataset, path), str(error).splitlines()[0]))
 

@@ -19,7 +19,7 @@ from manifests import flat, reviews, schema, stretches
 from manifests.dataset import OF_FILES, Dataset
 from manifests.recipes import Recipe
 from manifests.reviews import Verdicts
-from manifests.tables import Table
+from manifests.tables import Table, in_one, take
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
 LAYOUT = 2  # raised when the columns of the flat manifest change
@@ -61,7 +61,8 @@ def flatten(funnel: Funnel, folder: Path | None = None) -> Iterator[pa.Table]:
     is in memory. None: where the system keeps temporary files.
     """
     order = np.asarray(pc.sort_indices(funnel.photos["photo_id"]), np.int64)
-    ids = funnel.photos["photo_id"].take(pa.array(order)).combine_chunks()
+    decided = take(funnel.photos.select(["photo_id", "file_status", "file_error"]), pa.array(order))
+    ids = in_one(decided["photo_id"])
     cuts = stretches.cut(len(ids))
 
     def placed(table: Table, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -73,12 +74,11 @@ def flatten(funnel: Funnel, folder: Path | None = None) -> Iterator[pa.Table]:
     of_files = placed(funnel.dataset.files_table, list(OF_FILES.values()))
     of_sightings = placed(funnel.dataset.sightings_table, ["query"])
     for stretch, photos, files, sightings in zip(cuts, of_photos, of_files, of_sightings, strict=True):
-        rows = order[stretch.start : stretch.stop]
+        columns = dict(zip(OF_FILES, stretches.one_each(files, stretch).columns, strict=True))
+        columns["queries"] = _queries(sightings, stretch)
+        columns |= _verdicts(funnel, order[stretch.start : stretch.stop], decided.slice(stretch.start, len(stretch)))
         table = stretches.one_each(photos, stretch)
-        for name, column in zip(OF_FILES, stretches.one_each(files, stretch).columns, strict=True):
-            table = table.append_column(name, column)
-        table = table.append_column("queries", _queries(sightings, stretch))
-        for name, column in _verdicts(funnel, rows).items():
+        for name, column in columns.items():
             table = table.append_column(name, column)
         yield table
 
@@ -89,19 +89,19 @@ def _queries(sightings: pa.Table, stretch: range) -> pa.Array:
     found = found.sort_by([(stretches.PLACE, "ascending"), ("query", "ascending")])
     counts = np.bincount(found[stretches.PLACE].to_numpy() - stretch.start, minlength=len(stretch))
     ends = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-    return pa.ListArray.from_arrays(ends, found["query"].combine_chunks(), mask=pa.array(counts == 0))
+    return pa.ListArray.from_arrays(ends, in_one(found["query"]), mask=pa.array(counts == 0))
 
 
-def _verdicts(funnel: Funnel, rows: Rows) -> dict[str, pa.Array]:
-    """What the stages, people and all together say of some photos of the funnel."""
+def _verdicts(funnel: Funnel, rows: Rows, photos: pa.Table) -> dict[str, pa.Array]:
+    """What the stages, people and all together say of some photos, which stand in these rows of the funnel."""
     columns: dict[str, pa.Array] = {}
     for outcome in funnel.outcomes:
         columns[f"{outcome.stage}_value"] = _numbers(outcome, rows)
         columns[f"{outcome.stage}_keep"] = _keep(outcome, rows)
         columns[f"{outcome.stage}_reason"] = pa.array(_reasons(outcome, rows), pa.string())
-    columns.update(_reviews(funnel, rows))
+    columns.update(_reviews(funnel, photos))
     columns["keep"] = pa.array(funnel.members[rows])
-    columns["reason"] = pa.array(_final_reasons(funnel, rows), pa.string())
+    columns["reason"] = pa.array(_final_reasons(funnel, rows, photos), pa.string())
     return columns
 
 
@@ -123,18 +123,18 @@ def _reasons(outcome: Outcome, rows: Rows) -> npt.NDArray[np.object_]:
     return reasons
 
 
-def _reviews(funnel: Funnel, rows: Rows) -> dict[str, pa.Array]:
+def _reviews(funnel: Funnel, photos: pa.Table) -> dict[str, pa.Array]:
     """Of every photo the human verdict that counts (keep, reject or flag), and who gave one."""
     verdicts = funnel.verdicts or Verdicts()
-    ids = funnel.photos["photo_id"].take(pa.array(rows)).to_pylist() if verdicts.standing else []
-    given = [verdicts.standing.get(photo_id, {}) for photo_id in ids] or [{}] * len(rows)
+    ids = photos["photo_id"].to_pylist() if verdicts.standing else []
+    given = [verdicts.standing.get(photo_id, {}) for photo_id in ids] or [{}] * photos.num_rows
     return {
         "review": pa.array([reviews.combined(one) for one in given], pa.string()),
         "reviewers": pa.array([sorted(one) for one in given], pa.list_(pa.string())),
     }
 
 
-def _final_reasons(funnel: Funnel, rows: Rows) -> list[str | None]:
+def _final_reasons(funnel: Funnel, rows: Rows, photos: pa.Table) -> list[str | None]:
     """Why a photo is out: a review, else the first stage that did not keep it, else its file."""
     reasons: list[str | None] = [None] * len(rows)
     for outcome in funnel.outcomes:
@@ -143,8 +143,7 @@ def _final_reasons(funnel: Funnel, rows: Rows) -> list[str | None]:
             reasons[at] = f"{outcome.stage}: {said[at]}"
     for at in np.flatnonzero(funnel.brought_in[rows]):
         reasons[at] = None
-    files = funnel.photos.select(["file_status", "file_error"]).take(pa.array(rows))
-    statuses, errors = files["file_status"].to_pylist(), files["file_error"].to_pylist()
+    statuses, errors = photos["file_status"].to_pylist(), photos["file_error"].to_pylist()
     for at in np.flatnonzero(~funnel.ok_file[rows]):
         if reasons[at] is None:
             reasons[at] = f"file: {errors[at] or statuses[at] or 'not fetched yet'}"
