@@ -100,11 +100,13 @@ def _settings(recipe: Recipe) -> list[str]:
     ]
 
 
-def exports(root: Path, subset_hash: str, subset: str) -> list[str]:
+def exports(root: Path, funnel: Funnel, subset: str) -> list[str]:
     """A line for each export of the subset, the latest last: where it is, and whether the subset has changed since."""
     path = root / "exports.jsonl"
-    lines = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    if not path.exists():
+        return []
+    lines, subset_hash = [], funnel.subset_hash()
+    for line in path.read_text().splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError):  # lhq verify tells of a damaged line
             one = json.loads(line)
             if one["subset"] == subset:

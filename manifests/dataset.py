@@ -20,6 +20,10 @@ from manifests.tables import Table, latest_at, take
 
 CRAWL_LOCK = "crawl"
 RECIPES_LOCK = "recipes"
+OF_FILES = {  # columns of `files` beside a photo's own: what each is called there
+    **{name: name for name in ("sha256", "path")},
+    **{f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")},
+}
 
 
 def stage_lock(stage: str) -> str:
@@ -144,12 +148,10 @@ class Dataset:
 
         With `columns` only these of them, and `photo_id`; what is not asked for is not read.
         """
-        names = {f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")}
-        names = {"sha256": "sha256", "path": "path", **names}
-        if columns is not None and (unknown := sorted({*columns} - {*names} - {*schema.PHOTOS.names})):
+        if columns is not None and (unknown := sorted({*columns} - {*OF_FILES} - {*schema.PHOTOS.names})):
             raise KeyError(f"no column {unknown[0]!r} of photos and their files")
         mine = [name for name in schema.PHOTOS.names if columns is None or name in {"photo_id", *columns}]
-        theirs = {name: stored for name, stored in names.items() if columns is None or name in columns}
+        theirs = {name: stored for name, stored in OF_FILES.items() if columns is None or name in columns}
         photos = self.photos_table.current("photo_id", mine)
         if not theirs:
             return photos

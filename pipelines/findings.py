@@ -17,6 +17,7 @@ from manifests import recipes
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 from manifests.recipes import Step
+from manifests.tables import read_through
 from pipelines import frontier
 from pipelines.filters import STAGES
 
@@ -91,7 +92,7 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
     for path in sorted((dataset.root / "subsets").glob("[!.]*.parquet")):
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                file.read()
+                read_through(file)
         except (pa.ArrowException, OSError) as error:
             found.findings.append(Finding(Kind.CACHE, inside(dataset, path), str(error).splitlines()[0]))
 

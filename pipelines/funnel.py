@@ -31,6 +31,7 @@ from pipelines.filters import make_stage, stage_type
 
 ALWAYS_READ = ("photo_id", "sha256", "path", "file_status", "file_error")
 NOT_REACHED, KEPT, REJECTED, ERROR, PENDING = range(5)
+HASHED_AT_ONCE = 65_536  # members, as text
 
 Mask = npt.NDArray[np.bool_]
 
@@ -205,18 +206,13 @@ class Funnel:
         return "not measured yet"
 
     def subset_hash(self) -> str:
-        """Hash of the subset: its sorted photo ids and file hashes."""
+        """Hash of the subset: sha256 over lines `photo_id TAB sha256` of its members, in order of photo_id."""
         members = sorted_by(self.photos.select(["photo_id", "sha256"]).filter(pa.array(self.members)), "photo_id")
-        pairs = zip(members["photo_id"].to_pylist(), members["sha256"].to_pylist(), strict=True)
-        return hash_of_members(pairs)
-
-
-def hash_of_members(pairs: Iterable[tuple[str, str]]) -> str:
-    """sha256 over lines `photo_id TAB sha256`, in order of photo_id."""
-    digest = hashlib.sha256()
-    for photo_id, sha256 in pairs:
-        digest.update(f"{photo_id}\t{sha256}\n".encode())
-    return digest.hexdigest()
+        digest = hashlib.sha256()
+        for some in members.to_batches(max_chunksize=HASHED_AT_ONCE):
+            pairs = zip(*(column.to_pylist() for column in some.columns), strict=True)
+            digest.update("".join(f"{photo_id}\t{sha256}\n" for photo_id, sha256 in pairs).encode())
+        return digest.hexdigest()
 
 
 def walk(

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import licenses
+from manifests.tables import in_one
 from pipelines.engine.stage import RGB, Stage, StageSettings, Verdicts
 from pipelines.filters.lookalikes import Bools, Pictures, Rules, components
 from pipelines.filters.near import MAX_RADIUS, Indices, distance
@@ -72,7 +73,7 @@ class Duplicates(Stage[DuplicatesSettings]):
 
 
 def _pictures(view: pa.Table) -> Pictures:
-    thumbs = view["thumbnail"].combine_chunks()
+    thumbs = in_one(view["thumbnail"])
     start = thumbs.offset * THUMB * THUMB
     values = np.frombuffer(thumbs.buffers()[1] or b"", np.uint8)[start : start + len(thumbs) * THUMB * THUMB]
     return Pictures(view["hash"].to_numpy(), view["mirror_hash"].to_numpy(), values.reshape(len(thumbs), THUMB * THUMB))
@@ -81,7 +82,7 @@ def _pictures(view: pa.Table) -> Pictures:
 def _rank(view: pa.Table) -> Indices:
     """Place of each photo in the order in which they are preferred."""
     area = (pc.cast(view[side], pa.int64()).fill_null(0).to_numpy() for side in ("file_width", "file_height"))
-    names = view["license"].combine_chunks().dictionary_encode()
+    names = in_one(view["license"]).dictionary_encode()
     rights = np.array([licenses.demands(name) for name in names.dictionary.to_pylist()], np.int64)
     asked = rights[names.indices.to_numpy()] if len(rights) else np.empty(0, np.int64)
     order = np.lexsort((asked, -np.multiply(*area), ~np.asarray(view["others"])))

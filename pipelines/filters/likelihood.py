@@ -21,6 +21,7 @@ from pydantic import Field
 
 from manifests import faults
 from manifests.errors import InputError
+from manifests.tables import in_one
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find
 
@@ -123,7 +124,7 @@ class Likelihood(Stage[LikelihoodSettings]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Reject the farthest `fraction`, rounded down; photos that share a file share its place."""
         distance = view.column("distance").to_numpy()
-        files = view.column("sha256").combine_chunks().dictionary_encode()
+        files = in_one(view.column("sha256")).dictionary_encode()
         of_file = np.empty(len(files.dictionary))
         of_file[files.indices.to_numpy()] = distance
         dropped = math.floor(self.settings.fraction * len(of_file) + 1e-9)  # 0.1 * 30 is a little more than 3

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from manifests.tables import in_one
 from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
 from pipelines.filters import objects_detectors, objects_thresholds
 from pipelines.filters.objects_thresholds import Threshold
@@ -122,10 +123,10 @@ class Objects(Stage[ObjectsSettings]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts from `classes`, `scores` and `areas`."""
         thresholds, nothing = self.thresholds, Threshold(np.inf, np.inf)
-        lists = view["classes"].combine_chunks()
+        lists = in_one(view["classes"])
         photos = pc.list_parent_indices(lists).to_numpy()
         found = pc.dictionary_encode(pc.list_flatten(lists))
-        scores, areas = (pc.list_flatten(view[name].combine_chunks()).to_numpy() for name in ("scores", "areas"))
+        scores, areas = (pc.list_flatten(in_one(view[name])).to_numpy() for name in ("scores", "areas"))
         names: list[str] = found.dictionary.to_pylist()
         codes = found.indices.to_numpy()
         least = [thresholds.get(name, nothing) for name in names]
