@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import atomic, removal, schema
+from manifests import atomic, removal, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
 from manifests.tables import Table, is_generation
@@ -25,8 +24,6 @@ from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
-
-_PATH = re.compile(r"images/([0-9a-f]{2})/([0-9a-f]{64})\.[a-z0-9]+")
 
 
 def verify(dataset: Dataset) -> Verified:
@@ -123,8 +120,8 @@ def _check_images(dataset: Dataset, found: Verified) -> None:
     files = files.filter(pc.equal(files["status"], schema.OK)).select(["photo_id", "sha256", "path", "bytes"])
     named: dict[str, tuple[str, int]] = {}
     for row in files.to_pylist():
-        match = _PATH.fullmatch(row["path"] or "")
-        if match is None or match[2] != row["sha256"] or match[1] != match[2][:2]:
+        sha256 = store.sha256_in(row["path"])
+        if sha256 is None or sha256 != row["sha256"]:
             found.findings.append(Finding(Kind.ROW, "files", f"{row['photo_id']}: its path is {row['path']!r}"))
         else:
             named[row["path"]] = (row["sha256"], row["bytes"] or -1)
@@ -159,7 +156,7 @@ def strays(dataset: Dataset) -> list[Finding]:
     return [
         Finding(Kind.STRAY, path, "no row names it")
         for path in sorted(inside(dataset, one) for one in _walk(dataset.root / "images"))
-        if path not in named and _PATH.fullmatch(path)
+        if path not in named and store.sha256_in(path)
     ]
 
 
