@@ -177,14 +177,25 @@ def _of_parquet(path: Path, file_name: str) -> list[Piece]:
             found = []
             for group in range(file.metadata.num_row_groups):
                 _refuse_large_group(path, group, file.metadata.row_group(group))
-                rows = file.read_row_group(group, columns=[PARQUET[1]])["image"].to_pylist()
-                names = [row["path"] for row in rows if row and isinstance(row["path"], str)]
-                if len(names) != len(rows):
-                    raise SetupError(f"{path}: a picture of row group {group} has no name; export again")
+                names = list(_names(path, file, group))
                 found.append(Piece(names, lambda group=group: read(group)))  # type: ignore[misc]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SetupError(f"{file_name} in {path.parent} is no Parquet that can be read ({error})") from error
     return found
+
+
+def _names(path: Path, file: Any, group: int) -> Iterator[str]:
+    """The names of a row group, some at a time: a small file can say one of them thousands of millions of times."""
+    known: set[str] = set()
+    for batch in file.iter_batches(batch_size=TOGETHER, row_groups=[group], columns=[PARQUET[1]]):
+        for row in batch.column("image").to_pylist():
+            name = row["path"] if row else None
+            if not isinstance(name, str):
+                raise SetupError(f"{path}: a picture of row group {group} has no name; export again")
+            if name in known:
+                raise SetupError(f"{path} holds two pictures of the name {name!r}; export again")
+            known.add(name)
+            yield name
 
 
 def _rows(path: Path, rows: Sequence[Mapping[str, Any] | None]) -> Encoded:
