@@ -18,12 +18,12 @@ def walk(folder: Path) -> None:
     size = (folder / "data.mdb").stat().st_size
     environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
     lowest = highest = None
-    furthest = b""
+    furthest = memoryview(b"")
     with environment.begin(buffers=True) as transaction, transaction.cursor() as cursor:
         for count, key in enumerate(cursor.iternext(keys=True, values=False)):
             if count * SMALLEST > size:
                 sys.exit("it has more keys than room for them")
-            value = transaction.get(key)
+            value: memoryview | None = transaction.get(key)
             if not value:
                 continue
             first = np.frombuffer(value, np.uint8).__array_interface__["data"][0]
