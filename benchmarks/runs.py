@@ -23,7 +23,7 @@ from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from benchmarks.plugin_model import PluginTraining
 from benchmarks.recipes import Recipe
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.errors import SetupError
 from manifests.locks import STALE_SECONDS, locked
 
@@ -297,7 +297,7 @@ def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
 def refuse_other_pictures(pictures: Pictures, run: Path) -> None:
     """SetupError where the run was trained on other pictures than these, to the last pixel."""
     try:
-        known: dict[str, Any] = json.loads((run / DATA).read_bytes())
+        known = plain_json.mapping((run / DATA).read_bytes())
     except (OSError, ValueError) as error:
         raise SetupError(f"{run / DATA} cannot be read ({error}); restore it from a backup") from error
     now = pictures.facts()

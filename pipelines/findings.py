@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import recipes
+from manifests import plain_json, recipes
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 from manifests.recipes import Step
@@ -112,7 +111,7 @@ def _problem_of_fit(path: Path) -> str | None:
     """What is wrong with a file of a fit; None where nothing is seen to be."""
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text())
+            plain_json.loads(path.read_bytes())
         elif path.suffix == ".safetensors":
             from safetensors import safe_open
 
@@ -143,10 +142,8 @@ def _check_exports(dataset: Dataset, found: Verified) -> None:
     lines: Sequence[str] = path.read_text(errors="replace").splitlines() if path.exists() else ()
     for number, line in enumerate(lines, start=1):
         try:
-            whole = isinstance(json.loads(line), dict)
+            plain_json.mapping(line)
         except ValueError:
-            whole = False
-        if not whole:
             found.findings.append(Finding(Kind.RECORD, path.name, f"line {number} is not a JSON object"))
 
 

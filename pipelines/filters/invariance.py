@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
-from manifests import faults
+from manifests import faults, plain_json
+from pipelines.engine import fits
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find
 
@@ -190,14 +191,14 @@ class Invariance(Stage[InvarianceSettings]):
 
         from pipelines.filters.place_networks import judge
 
-        facts = json.loads((artefact / FACTS).read_text())
-        self.judges = [
-            judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
-            for fold, made in enumerate(facts["networks"])
-        ]
-        self._apart = dict.fromkeys(facts["learned_from"], LEARNED_FROM) | dict.fromkeys(
-            facts["kept_apart"], KEPT_APART
-        )
+        with fits.loading(artefact):
+            facts = plain_json.mapping((artefact / FACTS).read_bytes())
+            self.judges = [
+                judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
+                for fold, made in enumerate(facts["networks"])
+            ]
+            learned, apart = facts["learned_from"], facts["kept_apart"]
+            self._apart = dict.fromkeys(learned, LEARNED_FROM) | dict.fromkeys(apart, KEPT_APART)
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """`p_true`, `told` and `fold` (see `columns`) of each photo."""

@@ -22,6 +22,7 @@ from pydantic import Field
 from manifests import faults
 from manifests.errors import InputError
 from manifests.tables import in_one
+from pipelines.engine import fits
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find
 
@@ -113,8 +114,9 @@ class Likelihood(Stage[LikelihoodSettings]):
 
         from models.robust import RobustGaussian
 
-        self._gaussian = RobustGaussian(**safetensors.torch.load_file(artefact / GAUSSIAN))
         self._network = self._extractor()
+        with fits.loading(artefact):
+            self._gaussian = RobustGaussian.of(safetensors.torch.load_file(artefact / GAUSSIAN), self._network.dims)
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`distance`: Mahalanobis distance of the photo's features from the set's Gaussian, 0 or more."""
