@@ -19,7 +19,7 @@ from manifests.reviews import Verdicts
 from manifests.tables import sorted_by
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
-LAYOUT = 2  # raised when the columns of the flat manifest change
+LAYOUT = 3  # raised when the columns of the flat manifest change
 
 
 def write(dataset: Dataset, recipe: Recipe, out: Path) -> pa.Table:
@@ -52,7 +52,7 @@ def flatten(funnel: Funnel) -> pa.Table:
         rows = rows.append_column(name, column)
     rows = rows.append_column("keep", pa.array(funnel.members))
     rows = rows.append_column("reason", pa.array(_final_reasons(funnel), pa.string()))
-    return sorted_by(rows, "photo_id")
+    return sorted_by(rows, "photo_id").cast(flat.columns(outcome.stage for outcome in funnel.outcomes))
 
 
 def _numbers(outcome: Outcome) -> pa.Array:

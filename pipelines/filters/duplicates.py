@@ -49,6 +49,11 @@ class Duplicates(Stage[DuplicatesSettings]):
     min_side = SIDE
     decides_last = True
     columns = {"hash": pa.uint64(), "mirror_hash": pa.uint64(), "thumbnail": pa.binary(THUMB * THUMB)}  # noqa: RUF012
+    meanings = {  # noqa: RUF012
+        "hash": "64 signs of the picture's low frequencies: alike where pictures are alike",
+        "mirror_hash": "the same of its mirror image",
+        "thumbnail": f"{THUMB}x{THUMB} greys, row by row",
+    }
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`hash` and `mirror_hash`, 64 bits each; `thumbnail`: 16x16 greys, row by row."""

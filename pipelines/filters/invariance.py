@@ -86,9 +86,16 @@ class Invariance(Stage[InvarianceSettings]):
     settings_type = InvarianceSettings
     min_side = 64
     columns = {  # noqa: RUF012
-        "p_true": pa.list_(pa.float32()),  # of each part, left to right; null where the network learned from the photo
-        "told": pa.int8(),  # parts whose most probable place is the true one
-        "fold": pa.int8(),  # which network; LEARNED_FROM, KEPT_APART
+        "p_true": pa.list_(pa.float32()),
+        "told": pa.int8(),
+        "fold": pa.int8(),
+    }
+    meanings = {  # noqa: RUF012
+        "p_true": "probability of the true place of each part, left to right; null where the network learned from "
+        "the photo",
+        "told": "parts whose most probable place is the true one",
+        "fold": f"the network that scored it; in the official split {LEARNED_FROM} for a photo it learned from, "
+        f"{KEPT_APART} for one kept apart",
     }
     fit_needs = 16
     resources = Resources(batch_size=256)

@@ -58,6 +58,7 @@ class Likelihood(Stage[LikelihoodSettings]):
     settings_type = LikelihoodSettings
     min_side = 299  # the Inception's size
     columns = {"distance": pa.float64()}  # noqa: RUF012
+    meanings = {"distance": "Mahalanobis distance of the picture's features from the set's Gaussian"}  # noqa: RUF012
     fit_needs = 16
     fit_unit = "photos"
     resources = Resources(batch_size=32)

@@ -69,8 +69,14 @@ class Objects(Stage[ObjectsSettings]):
     columns = {  # noqa: RUF012
         "classes": pa.list_(pa.string()),
         "scores": pa.list_(pa.float32()),
-        "boxes": pa.list_(pa.list_(pa.float32(), 4)),  # left, top, right, bottom: fractions of the picture's sides
-        "areas": pa.list_(pa.float32()),  # of the masks, as fractions of the picture
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),
+        "areas": pa.list_(pa.float32()),
+    }
+    meanings = {  # noqa: RUF012
+        "classes": "of everything that was found, in the network's order: what it is",
+        "scores": "how sure the network is of each, 0 to 1",
+        "boxes": "left, top, right, bottom of each, as fractions of the picture's sides",
+        "areas": "of the mask of each, as a fraction of the picture",
     }
     decides_on = ("classes", "scores", "areas")
     resources = Resources(gpus=0.25, batch_size=BATCH)
