@@ -30,9 +30,9 @@ _TABLE = 2048  # hashes compared all with all at once
 class DuplicatesSettings(StageSettings):
     """What counts as the same picture."""
 
-    radius: int = Field(default=6, ge=0, le=MAX_RADIUS)  # of the 64 bits of the hash that may differ
-    correlation: float = Field(default=0.95, gt=0, le=1)  # least correlation of the thumbnails
-    mirrored: bool = True  # a mirror image is the same picture
+    radius: int = Field(default=6, ge=0, le=MAX_RADIUS, description="of the 64 bits of the hash so many may differ")
+    correlation: float = Field(default=0.95, gt=0, le=1, description="least correlation of the thumbnails")
+    mirrored: bool = Field(default=True, description="a mirror image is the same picture")
 
 
 class Duplicates(Stage[DuplicatesSettings]):

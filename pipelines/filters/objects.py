@@ -39,21 +39,25 @@ def _checked(text: str) -> str:
 
 
 class ObjectsSettings(StageSettings):
-    """Which network looks, and what of the things it finds counts.
-
-    `classes` is a list in the form of objects_classes.txt; `thresholds` replaces single lines of it, such as
-    `person 0.9 0.01, boat never`; `score` and `area`, where given, stand for those of every class.
-    """
+    """Which network looks, and what of the things it finds counts."""
 
     detector: Literal["maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn", "detectron2", "small"] = measuring(
-        "maskrcnn_resnet50_fpn_v2"
+        "maskrcnn_resnet50_fpn_v2", description="the network that looks"
     )
-    config: str = measuring("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x")  # of detectron2's model zoo
-    weights: GivenFile = None  # instead of the registered file; detectron2 always wants one
-    classes: GivenFile = None
-    thresholds: Annotated[str, AfterValidator(_checked)] = ""
-    score: OptionalShare = None
-    area: OptionalShare = None
+    config: str = measuring(
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", description="detectron2: a name in its model zoo"
+    )
+    weights: GivenFile = Field(
+        default=None, description="file of weights instead of the registered one; detectron2 wants one"
+    )
+    classes: GivenFile = Field(
+        default=None, description="file in the form of objects_classes.txt, to use instead of it"
+    )
+    thresholds: Annotated[str, AfterValidator(_checked)] = Field(
+        default="", description="single lines to replace in that list, such as `person 0.9 0.01, boat never`"
+    )
+    score: OptionalShare = Field(default=None, description="least score, for every class alike")
+    area: OptionalShare = Field(default=None, description="least share of the picture, for every class alike")
 
 
 class Objects(Stage[ObjectsSettings]):
