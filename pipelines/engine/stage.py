@@ -87,6 +87,7 @@ class Stage(ABC, Generic[S]):
     settings_type: ClassVar[type[StageSettings]]
     min_side: int | None = None  # like `fit_unit` and `resources`, may hang on the settings
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
+    meanings: ClassVar[Mapping[str, str]] = {}  # of `columns`, in half a sentence each, for the documentation
     decides_on: ClassVar[Sequence[str] | None] = None  # of `columns` those that `decide` looks at; None: all
     decides_last: ClassVar[bool] = False  # stands last in the funnel, wherever it stands in the recipe
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted

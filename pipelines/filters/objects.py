@@ -38,19 +38,23 @@ def _checked(text: str) -> str:
 
 
 class ObjectsSettings(StageSettings):
-    """Which network looks, one of ours or of another package, and what of the things it finds counts.
+    """Which network looks, one of ours or of another package, and what of the things it finds counts."""
 
-    `classes` is a list in the form of objects_classes.txt; `thresholds` replaces single lines of it, such as
-    `person 0.9 0.01, boat never`; `score` and `area`, where given, stand for those of every class.
-    """
-
-    detector: str = measuring("maskrcnn_resnet50_fpn_v2")
-    config: str = measuring("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x")  # of detectron2's model zoo
-    weights: GivenFile = None  # instead of the registered file; detectron2 always wants one
-    classes: GivenFile = None
-    thresholds: Annotated[str, AfterValidator(_checked)] = ""
-    score: OptionalShare = None
-    area: OptionalShare = None
+    detector: str = measuring("maskrcnn_resnet50_fpn_v2", description="the network that looks, by its name")
+    config: str = measuring(
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", description="detectron2: a name in its model zoo"
+    )
+    weights: GivenFile = Field(
+        default=None, description="file of weights instead of the registered one; detectron2 wants one"
+    )
+    classes: GivenFile = Field(
+        default=None, description="file in the form of objects_classes.txt, to use instead of it"
+    )
+    thresholds: Annotated[str, AfterValidator(_checked)] = Field(
+        default="", description="single lines to replace in that list, such as `person 0.9 0.01, boat never`"
+    )
+    score: OptionalShare = Field(default=None, description="least score, for every class alike")
+    area: OptionalShare = Field(default=None, description="least share of the picture, for every class alike")
 
 
 class Objects(Stage[ObjectsSettings]):
@@ -66,8 +70,14 @@ class Objects(Stage[ObjectsSettings]):
     columns = {  # noqa: RUF012
         "classes": pa.list_(pa.string()),
         "scores": pa.list_(pa.float32()),
-        "boxes": pa.list_(pa.list_(pa.float32(), 4)),  # left, top, right, bottom: fractions of the picture's sides
-        "areas": pa.list_(pa.float32()),  # of the masks, as fractions of the picture
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),
+        "areas": pa.list_(pa.float32()),
+    }
+    meanings = {  # noqa: RUF012
+        "classes": "of everything that was found, in the network's order: what it is",
+        "scores": "how sure the network is of each, 0 to 1",
+        "boxes": "left, top, right, bottom of each, as fractions of the picture's sides",
+        "areas": "of the mask of each, as a fraction of the picture",
     }
     decides_on = ("classes", "scores", "areas")
     resources = Resources(gpus=0.25, batch_size=BATCH)
