@@ -1,4 +1,4 @@
-"""The flat manifest: one table that a person opens, and its cache beside the recipe."""
+"""The flat manifest: one table that a person opens, its columns, and its cache beside the recipe."""
 
 from __future__ import annotations
 
@@ -11,11 +11,33 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import atomic
+from manifests import atomic, schema
+from manifests.dataset import OF_FILES
+from manifests.schema import column
 from manifests.tables import read_through
 
 _INPUTS = b"lhq.inputs"
 ROW_GROUP = 65_536
+
+
+def columns(stages: Iterable[str]) -> pa.Schema:
+    """The columns of the flat manifest of a recipe with these stages, in the order in which photos meet them."""
+    fields = [*schema.PHOTOS]
+    fields += [schema.FILES.field(name).with_name(here).with_nullable(True) for here, name in OF_FILES.items()]
+    fields.append(column("queries", pa.list_(pa.string()), "all that found it, sorted"))
+    for stage in stages:
+        fields += [
+            column(f"{stage}_value", pa.float64(), f"the number that `{stage}` compared with its threshold"),
+            column(f"{stage}_keep", pa.bool_(), "its verdict; null where it was not asked or could not tell"),
+            column(f"{stage}_reason", pa.string(), "why it rejects, or why it could not tell"),
+        ]
+    fields += [
+        column("review", pa.string(), "the human verdict that counts: `keep`, `reject` or `flag`"),
+        column("reviewers", pa.list_(pa.string()), "who gave one"),
+        column("keep", pa.bool_(), "whether the photo is in the subset"),
+        column("reason", pa.string(), "why not: a review, else the first stage that did not keep it, else its file"),
+    ]
+    return pa.schema(fields)
 
 
 def write(path: Path, tables: Iterable[pa.Table], inputs: str) -> None:

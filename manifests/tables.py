@@ -306,17 +306,21 @@ def naming(part: Part) -> Iterator[None]:
     """SetupError that names the part where its content is damaged."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system's trouble; Arrow's own complaints about content carry no number
         raise SetupError(f"{part.path} is damaged ({error}); restore it from a backup of the dataset") from error
 
 
 def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with these columns. Raises ValueError where one that every row must have is empty in some."""
     columns = [
         rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
+    for field, column in zip(schema, columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise ValueError(f"{column.null_count:,} rows without {field.name}")
     return pa.Table.from_arrays(columns, schema=schema)
 
 

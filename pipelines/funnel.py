@@ -27,7 +27,7 @@ from manifests.reviews import Verdicts
 from manifests.tables import latest_at, sorted_by, take
 from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
-from pipelines.filters import STAGES, make_stage
+from pipelines.filters import make_stage, stage_type
 
 ALWAYS_READ = ("photo_id", "sha256", "path", "file_status", "file_error")
 NOT_REACHED, KEPT, REJECTED, ERROR, PENDING = range(5)
@@ -231,7 +231,7 @@ def walk(
 
 def in_funnel_order(steps: Sequence[Step]) -> list[Step]:
     """The steps as photos meet them: those of stages that decide last at the end."""
-    return sorted(steps, key=lambda step: step.stage in STAGES and STAGES[step.stage].decides_last)
+    return sorted(steps, key=lambda step: stage_type(step.stage, step.package).decides_last)
 
 
 def columns_read(stages: Iterable[Stage[Any]], more: Sequence[str] | None = ()) -> list[str] | None:
@@ -243,14 +243,19 @@ def columns_read(stages: Iterable[Stage[Any]], more: Sequence[str] | None = ()) 
 
 
 def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
-    """The stage of a stored recipe; SetupError where this toolkit has none such."""
+    """The stage of a stored recipe; SetupError where neither this toolkit nor a package that is installed has it."""
+    drop = f"lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
     try:
-        return make_stage(step.stage, step.settings)
+        return make_stage(step.stage, step.settings, step.package)
     except MisuseError as error:
         raise SetupError(
-            f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade the toolkit, "
-            f"or change the recipe with: lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
+            f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade "
+            f"{step.package or 'the toolkit'}, or change the recipe with: {drop}"
         ) from error
+    except SetupError as error:
+        if step.package is None:
+            raise
+        raise SetupError(f"subset {recipe.name!r}: {error}, or take the stage out: {drop}") from error
 
 
 def _mask(values: pa.ChunkedArray | pa.Array) -> Mask:

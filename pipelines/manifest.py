@@ -22,7 +22,7 @@ from manifests.reviews import Verdicts
 from manifests.tables import Table, in_one, take
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
-LAYOUT = 2  # raised when the columns of the flat manifest change
+LAYOUT = 3  # raised when the columns of the flat manifest change
 
 Rows = npt.NDArray[np.int64]
 
@@ -70,6 +70,7 @@ def flatten(funnel: Funnel, folder: Path | None = None) -> Iterator[pa.Table]:
         kinds = pa.schema([table.schema.field(name) for name in columns])
         return stretches.in_stretches(table.batches(columns), kinds, place, cuts, folder)
 
+    form = flat.columns(outcome.stage for outcome in funnel.outcomes)
     of_photos = placed(funnel.dataset.photos_table, schema.PHOTOS.names)
     of_files = placed(funnel.dataset.files_table, list(OF_FILES.values()))
     of_sightings = placed(funnel.dataset.sightings_table, ["query"])
@@ -80,7 +81,7 @@ def flatten(funnel: Funnel, folder: Path | None = None) -> Iterator[pa.Table]:
         table = stretches.one_each(photos, stretch)
         for name, column in columns.items():
             table = table.append_column(name, column)
-        yield table
+        yield table.select(form.names).cast(form)
 
 
 def _queries(sightings: pa.Table, stretch: range) -> pa.Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import atomic, removal, schema
+from manifests import atomic, removal, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
 from manifests.tables import Table, is_generation, latest, read_through
@@ -26,8 +25,6 @@ from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, c
 
 SHOWN = 5  # examples of rows that point nowhere
 AT_ONCE = 4_096  # files that are handed to the threads
-
-_PATH = re.compile(r"images/([0-9a-f]{2})/([0-9a-f]{64})\.[a-z0-9]+")
 
 
 def verify(dataset: Dataset) -> Verified:
@@ -148,7 +145,7 @@ def _are_proper(paths: pa.ChunkedArray, sha256s: pa.ChunkedArray) -> pa.ChunkedA
     length = len("images/ab/.") + 64
     proper = pc.and_(
         pc.equal(pc.utf8_slice_codeunits(paths, 0, length), begin),
-        pc.match_substring_regex(paths, f"^{_PATH.pattern}$"),
+        pc.match_substring_regex(paths, r"^images/[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]+$"),
     )
     return pc.fill_null(proper, False)
 
@@ -174,7 +171,7 @@ def strays(dataset: Dataset) -> list[Finding]:
     return [
         Finding(Kind.STRAY, path, "no row names it")
         for path in sorted(inside(dataset, one) for one in _walk(dataset.root / "images"))
-        if path not in named and _PATH.fullmatch(path)
+        if path not in named and store.sha256_in(path)
     ]
 
 

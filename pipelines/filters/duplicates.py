@@ -31,9 +31,9 @@ _TABLE = 2048  # hashes compared all with all at once
 class DuplicatesSettings(StageSettings):
     """What counts as the same picture."""
 
-    radius: int = Field(default=6, ge=0, le=MAX_RADIUS)  # of the 64 bits of the hash that may differ
-    correlation: float = Field(default=0.95, gt=0, le=1)  # least correlation of the thumbnails
-    mirrored: bool = True  # a mirror image is the same picture
+    radius: int = Field(default=6, ge=0, le=MAX_RADIUS, description="of the 64 bits of the hash so many may differ")
+    correlation: float = Field(default=0.95, gt=0, le=1, description="least correlation of the thumbnails")
+    mirrored: bool = Field(default=True, description="a mirror image is the same picture")
 
 
 class Duplicates(Stage[DuplicatesSettings]):
@@ -50,6 +50,11 @@ class Duplicates(Stage[DuplicatesSettings]):
     min_side = SIDE
     decides_last = True
     columns = {"hash": pa.uint64(), "mirror_hash": pa.uint64(), "thumbnail": pa.binary(THUMB * THUMB)}  # noqa: RUF012
+    meanings = {  # noqa: RUF012
+        "hash": "64 signs of the picture's low frequencies: alike where pictures are alike",
+        "mirror_hash": "the same of its mirror image",
+        "thumbnail": f"{THUMB}x{THUMB} greys, row by row",
+    }
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`hash` and `mirror_hash`, 64 bits each; `thumbnail`: 16x16 greys, row by row."""
