@@ -15,7 +15,9 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *SITE]
 
 def blocks(page: Path, language: str = "") -> list[str]:
     """The fenced blocks in one language; those in none are for a shell."""
-    return [text for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S) if kind == language]
+    return [
+        text for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S) if kind == language
+    ]
 
 
 def block_with(page: Path, text: str) -> str:

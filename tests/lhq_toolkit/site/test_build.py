@@ -1,4 +1,4 @@
-"""`make docs` builds without a warning; in what it builds every link leads somewhere, and nothing comes from elsewhere."""
+"""`make docs` builds without a warning; every link of the site leads somewhere, and nothing comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from pages import DOCS, PAGES, ROOT, SITE, anchors, prose
 
 from lhq_toolkit.site.architecture import PACKAGES
 
-LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data", "form": "action"}
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "embed": "src",
+    "object": "data",
+    "form": "action",
+}
 BESIDE_CODE = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("README.md"))]
 
 
@@ -56,7 +64,9 @@ def styled(css: str) -> list[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The folder of the built site; built as `make docs` builds it, where a warning is an error."""
-    line = re.search(r"^docs: setup\n\t@\$\(BIN\)/sphinx-build (.+) docs out/docs$", (ROOT / "Makefile").read_text(), re.M)
+    line = re.search(
+        r"^docs: setup\n\t@\$\(BIN\)/sphinx-build (.+) docs out/docs$", (ROOT / "Makefile").read_text(), re.M
+    )
     assert line
     options = line[1].split()
     assert "--fail-on-warning" in options
