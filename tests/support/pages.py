@@ -15,14 +15,13 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *SITE]
 
 def blocks(page: Path, language: str = "") -> list[str]:
     """The fenced blocks in one language; those in none are for a shell."""
-    return [
-        text for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S) if kind == language
-    ]
+    fenced = re.findall(r"^```(.*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for kind, text in fenced if kind == language]
 
 
-def block_with(page: Path, text: str) -> str:
-    """The only shell block of the page that holds `text`."""
-    (found,) = (block for block in blocks(page) if text in block)
+def block_with(page: Path, text: str, language: str = "") -> str:
+    """The only block of the page in a language that holds `text`."""
+    (found,) = (block for block in blocks(page, language) if text in block)
     return found
 
 
