@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from lhq_toolkit.site.markdown import code, table
 from manifests import flat, schema
 from pipelines.engine.stage import Stage
-from pipelines.filters import STAGES
+from pipelines.filters import OURS
 
 _WORDS = {"string": "text", "bool": "true or false", "float": "float32", "double": "float64"}
 _KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}
@@ -30,7 +30,7 @@ def crawl_tables() -> str:
 def measurement_tables() -> str:
     """What all tables of measurements have in common, and each image stage's own columns."""
     parts = ["### measurements_STAGE\n\n" + columns(schema.measurement_schema({}))]
-    for name, stage in STAGES.items():
+    for name, stage in OURS.items():
         if stage.columns:
             own = pa.schema(schema.column(key, kind, stage.meanings[key]) for key, kind in stage.columns.items())
             parts.append(f"### {schema.measurement_table(name)}\n\n{columns(own)}")
@@ -64,7 +64,7 @@ def kind_of(kind: pa.DataType) -> str:
 
 def stage_settings() -> str:
     """Of every stage the settings that `lhq filter --set` takes."""
-    return "\n\n".join(f"### {name}\n\n{_settings(name, stage)}" for name, stage in STAGES.items())
+    return "\n\n".join(f"### {name}\n\n{_settings(name, stage)}" for name, stage in OURS.items())
 
 
 def _settings(name: str, stage: type[Stage[Any]]) -> str:
