@@ -21,10 +21,10 @@ Grey = npt.NDArray[np.float32]  # [height, width], 0 to 255
 
 
 class SharpnessSettings(StageSettings):
-    """`side`: the size at which it is measured, pixels of the shorter side. `threshold`: kept from there on."""
+    """What `lhq filter --set sharpness.NAME=VALUE` may say."""
 
-    side: int = measuring(256, ge=16, le=4096)
-    threshold: float = Field(30.0, ge=0, allow_inf_nan=False)
+    side: int = measuring(256, ge=16, le=4096, description="Pixels of the shorter side at which it is measured.")
+    threshold: float = Field(30.0, ge=0, allow_inf_nan=False, description="Kept from this sharpness on.")
 
 
 class Sharpness(Stage[SharpnessSettings]):
@@ -35,6 +35,7 @@ class Sharpness(Stage[SharpnessSettings]):
     settings_type = SharpnessSettings
     min_side = 256
     columns = {"sharpness": pa.float32()}  # noqa: RUF012
+    meanings = {"sharpness": "variance of the Laplacian of the brightness, 0 to 255"}  # noqa: RUF012
 
     def __init__(self, settings: SharpnessSettings) -> None:
         super().__init__(settings)
