@@ -79,7 +79,8 @@ class Generator(PluginEndless):
         """Frames of these numbers, with gradients. `kinds`: of latents and of cells."""
         wide = self.sizes.frame_columns + 2 * MARGIN
         places = index[:, None] * wide + torch.arange(wide, device=index.device)
-        return self(noise * self.cells(seed, kinds[1], places), truncation * self.latents(seed, kinds[0], index))
+        cells, latents = self.cells(seed, kinds[1], places), self.latents(seed, kinds[0], index)
+        return self.forward(noise * cells, truncation * latents)
 
     @torch.no_grad()
     def samples(self, seed: int, first: int, count: int, *, truncation: float = 1.0, noise: bool = True) -> Tensor:
