@@ -202,7 +202,7 @@ def test_a_blob_is_where_it_was_painted_and_light_is_none(installed):
         (found,) = detector.detect([base.Frame(image)])
         assert found.classes == ("blob",)
         left, top, right, bottom = found.boxes[0] * (192, 128, 192, 128)
-        assert all(-10 <= outside <= 0 for outside in (left - 60, top - 40, 85 - right, 65 - bottom))  # pixels
+        assert all(-12 <= outside <= 0 for outside in (left - 60, top - 40, 85 - right, 65 - bottom))  # pixels
         assert 1 < found.areas[0] / (np.pi * 12.5**2 / (128 * 192)) < 4
     (none,) = detector.detect([base.Frame(np.asarray(scene(2)))])
     assert none.classes == ()
@@ -272,6 +272,7 @@ def training(steps: int, before=None):
     from benchmarks import plugin_model
     from benchmarks.execution import Execution
 
+    torch.set_num_threads(1)  # commands before this may have asked for more
     settings = [*SMALL[1::2], "batch=32", "learning_rate=0.01"]
     recipe = recipes.with_settings(recipes.preset("sliced", "tiny", "smoke", 16), settings)
     made = plugin_model.model_of(recipe).training(recipe, tiny.images(), torch.device("cpu"), Execution())
