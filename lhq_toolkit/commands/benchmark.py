@@ -73,7 +73,13 @@ def benchmark(
         Path | None, typer.Option("-o", "--output", help="Where runs go.", show_default="out/benchmark/NAME")
     ] = None,
     board: Annotated[
-        Path | None, typer.Option("--leaderboard", metavar="FILE.csv", show_default="leaderboards/NAME.csv")
+        Path | None,
+        typer.Option(
+            "--leaderboard",
+            metavar="FILE.csv",
+            show_default="leaderboards/NAME.csv",
+            help="Where the rows go; a page is written beside it.",
+        ),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only tell the steps, GPU-hours, disk, and what is done.")

@@ -12,7 +12,7 @@ import typer
 from lhq_toolkit.site.markdown import code, plain, table
 
 _DEFAULT = re.compile(r"default: (?:\((.*)\)|([^;]*))(?:; )?")  # in brackets: words, not a value
-_RANGES = ((r"(\S+)<=x<=(\S+)", r"\1 to \2"), (r"x>=(\S+)", r"\1 or more"), (r"x<=(\S+)", r"at most \1"))
+_RANGES = ((r"(\S+)<=x<=([^\s;]+)", r"\1 to \2"), (r"x>=([^\s;]+)", r"\1 or more"), (r"x<=([^\s;]+)", r"at most \1"))
 
 
 def commands(app: typer.Typer, program: str) -> Mapping[str, Any]:
@@ -38,16 +38,20 @@ def _section(name: str, command: Any) -> str:
         parts.append(f"```text\n{_usage(name, command, context)}\n```")
     if command.help:
         parts.append(plain(inspect.cleandoc(command.help)))
-    rows = [_row(one, context) for one in command.params if not one.hidden]
+    rows = [_row(one, context) for one in _shown(command)]
     if rows:
         parts.append(table(("", "what it says", "default", "limits"), rows))
     return "\n\n".join(parts)
 
 
+def _shown(command: Any) -> list[Any]:
+    return [one for one in command.params if not one.hidden]
+
+
 def _usage(name: str, command: Any, context: Any) -> str:
     """The command with its arguments and the options it cannot do without."""
     words = [name]
-    for one in command.params:
+    for one in _shown(command):
         left = _left(one, context)
         if one.param_type_name == "argument":
             words.append(left.split()[0])
@@ -63,11 +67,11 @@ def _row(parameter: Any, context: Any) -> tuple[str, str, str, str]:
     default = ""
     if found := _DEFAULT.search(facts):
         words, value = found.groups()
-        default = words or code(value)
+        default = plain(words) if words else code(value)
         facts = facts[found.end() :]
     for pattern, limits in _RANGES:
         facts = re.sub(pattern, limits, facts)
-    return code(_left(parameter, context)), plain(text), default, facts
+    return code(_left(parameter, context)), plain(text), default, plain(facts)
 
 
 def _left(parameter: Any, context: Any) -> str:
