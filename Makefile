@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # `testpaths`: xdist would begin with the files of many tests, and end with one that takes minutes.
 TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo benchmark bench convergence pictures docs docs-links test test-fast test-long check format clean
+.PHONY: help setup demo audit fuzz benchmark bench convergence pictures docs docs-links test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,8 @@ help:
 	@echo "make docs       the documentation's site, into out/docs"
 	@echo "make docs-links whether the pages of others that it links to are there (needs the network)"
 	@echo "make pictures   draw the README's pictures of pages (needs Chromium)"
+	@echo "make audit      known vulnerabilities in what is installed (asks pypi.org)"
+	@echo "make fuzz       [SECONDS=60]: search for bytes that break a parser of strangers' files"
 	@echo "make clean      remove .venv, caches and out/demo"
 
 setup: $(INSTALLED)
@@ -60,6 +62,17 @@ docs: setup
 
 docs-links: setup
 	@$(BIN)/sphinx-build --builder linkcheck --keep-going --fresh-env --quiet docs out/docs-links
+
+# Strict: where the service cannot be asked, that is an error and not a clean result.
+audit: setup
+	@test -x out/audit/bin/pip-audit || { $(PYTHON) -m venv out/audit && out/audit/bin/pip install --quiet pip-audit; }
+	@out/audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
+fuzz: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	@mkdir -p out/fuzz/corpus && $(BIN)/python tests/support/fuzz_corpus.py out/fuzz/corpus
+	@cd out/fuzz && ../../$(BIN)/python ../../tests/support/fuzz_parsers.py -max_total_time=$(or $(SECONDS),60) -timeout=20 \
+		-max_len=65536 corpus
 
 check: setup
 	$(BIN)/ruff format --check .

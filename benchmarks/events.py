@@ -99,8 +99,10 @@ class Events:
         atomic.make_folder(self._run / FOLDER)
         # Of two sessions that begin in one second at one step, nothing of the first would be shown.
         suffix = f".{self._step:08d}"
+        before = set((self._run / FOLDER).glob(f"events.*{suffix}"))
         self._file = self._open(str((self._run / FOLDER).resolve() / "events"), suffix)
-        self._path = max((self._run / FOLDER).glob(f"events.*{suffix}"))
+        there = set((self._run / FOLDER).glob(f"events.*{suffix}"))
+        self._path = max(there - before or there)  # not the last by name: the clock may have been set back
         begun = self._event.SessionLog(status=self._event.SessionLog.START)
         self._file.write_event(self._event.Event(wall_time=time.time(), step=self._step + 1, session_log=begun))
 

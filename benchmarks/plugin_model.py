@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmarks import batches, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
-from benchmarks.recipes import PLUGINS, Recipe, preset
+from benchmarks.recipes import OURS_ONLY, PLUGINS, Recipe, preset
 from manifests.errors import LhqError, MisuseError, SetupError
 from manifests.settings import validated
 from models.counts import Counts, parameters
@@ -103,7 +103,7 @@ class Model(ABC, Generic[S]):
             return "states no version, a whole number"
         if not (isinstance(settings, type) and issubclass(settings, ModelSettings)):
             return "states no settings_type derived from ModelSettings"
-        if both := sorted(set(settings.model_fields) & set(Recipe.__dataclass_fields__)):
+        if both := sorted(set(settings.model_fields) & (set(Recipe.__dataclass_fields__) - set(OURS_ONLY))):
             return f"has a setting {both[0]!r}, which every recipe has"
         return None
 

@@ -44,6 +44,7 @@ TAMING_ONLY = (
     *(*TAMING_NETWORK, "vqgan_share", "vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight"),
     *("adversarial_start", "patch_channels", "gpt_rate", "weight_decay", "revive_every"),
 )
+OURS_ONLY = ANCHORS_ONLY + STYLES_ONLY + TAMING_ONLY  # what no plug-in has, unless as a setting of its own
 COMMON = ("images", "batch", "average_kimg", "average_ramp", "mirror", "precision", "hours")  # to plug-ins as well
 TAMING_RATE = 4.5e-6  # for each picture of a batch
 
@@ -196,7 +197,7 @@ class Recipe:
     def foreign(self) -> tuple[str, ...]:
         """Fields that mean nothing to the model."""
         if self.plugged is not None:
-            return ANCHORS_ONLY + STYLES_ONLY + TAMING_ONLY
+            return OURS_ONLY
         if self.model == "taming":
             return ANCHORS_ONLY + STYLES_ONLY
         return TAMING_ONLY if self.model in WITH_ANCHORS else TAMING_ONLY + ANCHORS_ONLY

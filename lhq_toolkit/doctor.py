@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from manifests.plugins import Group
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 KEYS = {  # environment variable -> what it is for
@@ -22,6 +25,13 @@ KEYS = {  # environment variable -> what it is for
 PACKAGES = ("numpy", "pyarrow", "pydantic", "PIL", "simplejpeg", "safetensors", "torch", "ray")  # of the basic road
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOM = 1024**3  # bytes: what the weights need together, about
+PLUGINS = {  # group of entry points -> where what it may hold is listed
+    "lhq.sources": "lhq_toolkit.crawl_sources:SOURCES",
+    "lhq.filters": "pipelines.filters:STAGES",
+    "lhq.detectors": "pipelines.filters.objects_detectors:DETECTORS",
+    "lhq.models": "benchmarks.recipes:PLUGINS",
+    "lhq.metrics": "benchmarks.plugin_metric:METRICS",
+}
 DISTRIBUTIONS = {"PIL": "Pillow", "cleanfid": "clean-fid"}
 
 
@@ -52,6 +62,7 @@ def examine() -> list[Check]:
         _cache(),
         *_weights(),
         *_keys(),
+        *_plugins(),
     ]
 
 
@@ -168,6 +179,27 @@ def _keys() -> Iterator[Check]:
             yield Check(name, OK, "set in .env", needed_for)
         else:
             yield Check(name, MISSING, "not set, neither in the environment nor in .env", needed_for)
+
+
+def _plugins() -> Iterator[Check]:
+    """What other packages add: each is imported, and said to be wrong where it cannot be used."""
+    for group, place in PLUGINS.items():
+        module, _, name = place.partition(":")
+        try:
+            kind: Group[Any] = getattr(importlib.import_module(module), name)
+        except ImportError:  # of a package that is looked at above
+            continue
+        for plugin in kind.plugins():
+            wrong = kind.problem(plugin)
+            says = wrong or f"of {plugin.package} {plugin.version} ({group})"
+            yield Check(f"{kind.word} {plugin.name}", BROKEN if wrong else OK, says, "what it adds")
+    for group in sorted(metadata.entry_points().groups):
+        if group.startswith("lhq.") and group not in PLUGINS:
+            of = ", ".join(
+                sorted({one.dist.name for one in metadata.entry_points(group=group) if one.dist is not None})
+            )
+            says = f"entry points of {of} that nothing looks at; there are: {', '.join(PLUGINS)}"
+            yield Check(group, BROKEN, says, "what they add")
 
 
 def _named_in(path: Path) -> set[str]:

@@ -207,8 +207,13 @@ def _open(session: Session, url: str, start: int) -> Response:
         )
         if not response.is_redirect:
             return response
-        url = urljoin(url, response.headers["Location"])
         response.close()
+        try:
+            url = urljoin(url, response.headers["Location"])
+        except ValueError:
+            raise SetupError(
+                f"{url} redirects to what is no address: name another mirror with LHQ_WEIGHTS_URL"
+            ) from None
     raise SetupError(f"{url}: more than {REDIRECTS} redirects")
 
 

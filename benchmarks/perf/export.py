@@ -16,6 +16,7 @@ from PIL import Image
 
 from benchmarks.perf._bench import Row, compare, median_seconds, parse_options, publish
 from benchmarks.perf.decode import HEIGHT, WIDTH, photograph
+from manifests.store import ImageStore
 from pipelines.export.picture import Making
 from pipelines.export.worker import ExportWorker, Item
 
@@ -34,7 +35,7 @@ def pillow_loop(paths: list[Path], out: Path) -> None:
 
 def ours(root: Path, paths: list[Path], out: Path, making: Making) -> None:
     """What a worker of `lhq export` does with a batch."""
-    items = [Item(path.name, path.name, WIDTH, HEIGHT, ((0, f"{path.stem}.png"),)) for path in paths]
+    items = [Item(path.stem, str(path.relative_to(root)), WIDTH, HEIGHT, ((0, f"{path.stem}.png"),)) for path in paths]
     worker = ExportWorker(root, out, making)
     while items:  # a worker stops after a second and is given the rest again
         items = items[worker.run(items).done :]
@@ -43,12 +44,10 @@ def ours(root: Path, paths: list[Path], out: Path, making: Making) -> None:
 def measure(name: str, quality: int, progressive: bool, place: Path, repeats: int) -> list[Row]:
     """Rows of one kind of JPEG: pictures per second."""
     root, out = place / name, place / f"{name} out"
-    root.mkdir()
     out.mkdir()
     content = photograph(1, quality, progressive)
-    paths = [root / f"{number}.jpg" for number in range(PHOTOS)]
-    for path in paths:
-        path.write_bytes(content)
+    with ImageStore(root).batch() as placing:  # bytes after a JPEG's end are allowed, and make each another file
+        paths = [root / placing.add(content + bytes([number]), "jpg").path for number in range(PHOTOS)]
     cases: dict[str, Callable[[], object]] = {
         "reduced": lambda: ours(root, paths, out, Making(RESOLUTION)),
         "exact": lambda: ours(root, paths, out, Making(RESOLUTION, exact=True)),

@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.perf._bench import Row, compare, median_seconds, parse_options, publish
 from benchmarks.perf.decode import photograph
 from manifests.decode import decode
+from manifests.store import ImageStore
 from models import patch_classifier, resnet_classifier
 from pipelines.engine.measure import ImageItem, StageWorker
 from pipelines.engine.share import Share
@@ -104,10 +105,9 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        items = []
-        for number in range(PICTURES):
-            (place / f"{number}.jpg").write_bytes(photograph(number, 90))
-            items.append((f"{number:064x}", f"{number}.jpg"))
+        with ImageStore(place).batch() as placing:
+            placed = [placing.add(photograph(number, 90), "jpg") for number in range(PICTURES)]
+        items = [(one.sha256, one.path) for one in placed]
         for network in networks:
             rows += measure(network, items, place, repeats=9 if options.full else 3)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"

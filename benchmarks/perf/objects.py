@@ -5,7 +5,6 @@ decoding at reduced scale in as many threads as there are cores, and the network
 stage is held against the network alone as well. Photographs are painted scenes, enlarged, with the grain of a camera.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from PIL import Image
 
 from benchmarks.perf._bench import Row, compare, median_seconds, parse_options, publish
 from manifests.dataset import Dataset
+from manifests.store import ImageStore
 from pipelines.engine import threads
 from pipelines.engine.measure import bring_up_to_date, read_image
 from pipelines.engine.pool import InProcess
@@ -42,16 +42,12 @@ def photograph(scene: np.ndarray, seed: int) -> bytes:
     return out.getvalue()
 
 
-def write(folder: Path, count: int) -> pa.Table:
-    """Photographs as a stage is given them: columns sha256 and path (absolute here)."""
+def write(root: Path, count: int) -> pa.Table:
+    """Photographs in the image store at `root`, as a stage is given them: columns sha256 and path."""
     scenes = [paint_planted(SEED, index)[0] for index in range(SCENES)]
-    rows = []
-    for at in range(count):
-        data = photograph(scenes[at % SCENES], at)
-        path = folder / f"{at}.jpg"
-        path.write_bytes(data)
-        rows.append({"sha256": hashlib.sha256(data).hexdigest(), "path": str(path)})
-    return pa.Table.from_pylist(rows)
+    with ImageStore(root).batch() as placing:
+        placed = [placing.add(photograph(scenes[at % SCENES], at), "jpg") for at in range(count)]
+    return pa.table({"sha256": [one.sha256 for one in placed], "path": [one.path for one in placed]})
 
 
 class Cases:
@@ -72,6 +68,7 @@ class Cases:
         """The stage as `lhq filter --workers 0` runs it, on a dataset that has measured nothing yet."""
         self.runs += 1
         dataset = Dataset.open_or_create(self.place / f"dataset-{self.runs}", "benchmark")
+        (dataset.root / "images").symlink_to(self.place / "images")
         done = bring_up_to_date(dataset, Objects(self.stage.settings), self.photos, InProcess())
         if (done.images, done.errors) != (self.photos.num_rows, 0):
             raise AssertionError(f"the stage measured {done}")

@@ -76,7 +76,7 @@ def of_the_distance(repeats: int, *, with_scipy: bool) -> list[Row]:
 
 
 def _scipy_seconds(a: Gaussian, b: Gaussian) -> float:
-    from scipy import linalg  # type: ignore[import-untyped]
+    from scipy import linalg
 
     product = (a.covariance @ b.covariance).numpy()
     started = time.perf_counter()

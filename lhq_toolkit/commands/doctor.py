@@ -11,7 +11,7 @@ MARKS = {"ok": "ok", "missing": "--", "broken": "!!"}
 
 
 def doctor(json_: Json = False) -> int:
-    """Look at packages, cores, memory, GPU, disk, weights and keys, and say what is missing for what.
+    """Look at packages, cores, memory, GPU, disk, weights, keys and plug-ins, and say what is missing for what.
 
     Exit code 1 only where crawling, filtering or exporting would not work here. Keys are never printed.
     """

@@ -27,7 +27,7 @@ Settings = Annotated[
 
 
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="stylegan2, alis, alis-nocoords, locogan or taming.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `lhq models`: alis, taming, ...")],
     data: Data,
     run: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.")],
     budget: Budget = "smoke",

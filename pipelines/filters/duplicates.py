@@ -171,13 +171,16 @@ def _verdicts(
 ) -> Verdicts:
     """The photos `out` go, each for its keeper; all others stay."""
     keepers = keeper_of[out]
-    turned = np.zeros(len(out), dtype=bool)
-    if rules.mirrored:
-        turned = pictures.correlations(out, keepers, True) > pictures.correlations(out, keepers, False)
-    same = np.asarray(view["sha256"].take(out)) == np.asarray(view["sha256"].take(keepers))
+    same = pc.equal(view["sha256"].take(out), view["sha256"].take(keepers)).to_numpy()
+    others, theirs = out[~same], keepers[~same]
     reason, about, value = (np.full(view.num_rows, None, dtype=object) for _ in range(3))
-    reason[out] = np.where(same, SAME_BYTES, np.where(turned, MIRRORED, SAME_PICTURE)).astype(object)
-    about[out] = view["photo_id"].take(keepers).to_pylist()
+    reason[out[same]] = SAME_BYTES
+    reason[others] = SAME_PICTURE
+    if rules.mirrored:
+        turned = pictures.correlations(others, theirs, True) > pictures.correlations(others, theirs, False)
+        reason[others[turned]] = MIRRORED
+    distinct, which = np.unique(keepers, return_inverse=True)  # one text for all that a keeper stands for
+    about[out] = np.array(view["photo_id"].take(distinct).to_pylist(), dtype=object)[which]
     value[out] = _distance(pictures, rules, out, keepers).astype(float)
     keep = np.ones(view.num_rows, dtype=bool)
     keep[out] = False

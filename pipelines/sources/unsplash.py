@@ -183,7 +183,10 @@ def sized(raw: str, max_side: int | None) -> str:
     """The raw address with imgix parameters that fit the picture into a square, never enlarging it."""
     if max_side is None:
         return raw
-    parts = urlsplit(raw)
+    try:
+        parts = urlsplit(raw)
+    except ValueError:  # no address: it is refused as it is
+        return raw
     wanted = {"fm": "jpg", "q": str(JPEG_QUALITY), "w": str(max_side), "h": str(max_side), "fit": "max"}
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in wanted]
     return urlunsplit(parts._replace(query=urlencode([*kept, *wanted.items()])))

@@ -7,6 +7,7 @@ user's choice.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import urllib.request
@@ -24,6 +25,7 @@ CONNECT_SECONDS = 10
 STALL_SECONDS = 15  # without a single byte
 BUFFER = 256 * 1024  # bytes read from a socket at once
 
+_STATUS = re.compile(rb"HTTP/[0-9.]+ +([0-9]{3})")  # how an answer begins
 _NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
 _NO_TLS = frozenset(
     {
@@ -205,12 +207,14 @@ class _Transfer:
         if line.strip():
             self._lines.append(line)
             return None
-        status, *lines = self._lines
-        self._lines = []
+        (status, *lines), self._lines = self._lines or [b""], []
+        said = _STATUS.match(status)
+        if said is None:  # no HTTP, whatever libcurl makes of it
+            return -1
         headers: dict[str, list[str]] = {}
         for name, _, value in (one.decode("latin-1").partition(":") for one in lines):
             headers.setdefault(name.strip().lower(), []).append(value.strip())
-        head = Head(int(status.split()[1]), headers)
+        head = Head(int(said[1]), headers)
         if head.status < 200:  # another one follows
             return None
         self._head = head

@@ -151,7 +151,10 @@ class Downloads:
         head = answer.head
         place = head.first("location")
         if head.status in (301, 302, 303, 307, 308) and place is not None:
-            return urljoin(url, place)
+            try:
+                return urljoin(url, place)
+            except ValueError:
+                raise RefusedError("it redirects to what is no address", head.status) from None
         if head.status in _PASSING or head.status >= 500:
             wait = circuit.retry_after(head.first("retry-after"))
             raise _PassingError(f"HTTP {head.status}", head.status, wait)

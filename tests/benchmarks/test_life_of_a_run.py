@@ -333,3 +333,23 @@ def test_a_run_whose_hours_are_over_ends_judged_and_is_finished(tmp_path):
     assert (again.steps_now, again.images) == (0, found.images)
     assert not runs.is_finished(dataclasses.replace(recipe, hours=0.0), tmp_path)
     assert not runs.is_finished(recipe, tmp_path / "none")
+
+
+def test_a_full_disk_after_the_clock_was_set_back_costs_no_earlier_events(tmp_path, monkeypatch):
+    with contextlib.closing(events.Events(tmp_path, 8)) as first:
+        first.lines([{"step": 9, "generator_loss": 1.0}])
+    (earlier,) = (tmp_path / events.FOLDER).iterdir()
+    before = earlier.read_bytes()
+    two_days_ago = time.time() - 2 * 86_400
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: two_days_ago)
+        second = events.Events(tmp_path, 8)
+        second._begin()
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(second._file, "flush", full)
+    with pytest.raises(OSError, match="No space"):
+        second.lines([{"step": 9, "generator_loss": 2.0}])
+    assert earlier.read_bytes() == before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
+from storing import stored_greys
 
 from pipelines.engine import measure
 from pipelines.engine.measure import StageWorker
@@ -37,12 +36,8 @@ held: list[int] = []
 
 def test_a_batch_of_large_images_is_cut_to_size_and_every_image_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "BATCH_BYTES", 100_000)
-    items = []
-    for at in range(9):
-        path = tmp_path / f"{at}.png"
-        Image.new("RGB", (200, 100), (at, at, at)).save(path)  # 60,000 bytes of pixels
-        items.append((hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
-    (tmp_path / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    items = stored_greys(tmp_path, [(200, 100)] * 9)  # 60,000 bytes of pixels each
+    (tmp_path / items[4][1]).write_bytes(b"\x89PNG\r\n\x1a\n broken")
     rows: list[dict] = []
     with InProcess() as pool:
         worker = StageWorker(tmp_path, Brightness(StageSettings()), None, "f")
@@ -72,11 +67,7 @@ widths: list[list[int]] = []
 
 def test_images_of_a_kind_are_measured_together_and_rare_kinds_are_not_forgotten(tmp_path):
     widths.clear()
-    items = []
-    for at in range(60):
-        path = tmp_path / f"{at}.png"
-        Image.new("RGB", (50 if at == 7 else 20 + 10 * (at % 2), 10), (at, at, at)).save(path)
-        items.append((hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
+    items = stored_greys(tmp_path, [(50 if at == 7 else 20 + 10 * (at % 2), 10) for at in range(60)])
     rows: list[dict] = []
     with InProcess() as pool:
         worker = StageWorker(tmp_path, ByWidth(StageSettings()), None, "f")
@@ -110,11 +101,7 @@ prepared: list[int] = []
 
 def test_the_next_images_are_read_while_a_batch_is_measured_also_from_one_call_to_the_next(tmp_path):
     prepared.clear()
-    items = []
-    for at in range(20):
-        path = tmp_path / f"{at}.png"
-        Image.new("RGB", (20, 10), (at, at, at)).save(path)
-        items.append((hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
+    items = stored_greys(tmp_path, [(20, 10)] * 20)
     done: list[int] = []
     with InProcess() as pool:
         worker = StageWorker(tmp_path, Waiting(StageSettings()), None, "f")
@@ -126,11 +113,7 @@ def test_the_next_images_are_read_while_a_batch_is_measured_also_from_one_call_t
 
 def test_a_worker_hands_in_what_it_has_after_a_while(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "SECONDS", 0.0)
-    items = []
-    for at in range(24):
-        path = tmp_path / f"{at}.png"
-        Image.new("RGB", (20, 10), (at, at, at)).save(path)
-        items.append((hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
+    items = stored_greys(tmp_path, [(20, 10)] * 24)
     worker = StageWorker(tmp_path, ByWidth(StageSettings()), None, "f")
     worker.setup(Share())
     batch = worker.run(items)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import torch
-from PIL import Image
+from storing import stored_greys
 
 from manifests.errors import SetupError
 from pipelines.engine.measure import StageWorker
@@ -44,12 +43,7 @@ class Hungry(Stage[StageSettings]):
 @pytest.fixture
 def items(tmp_path) -> list[tuple[str, str]]:
     """50 pictures of one grey each."""
-    found = []
-    for at in range(50):
-        path = tmp_path / f"{at}.png"
-        Image.new("RGB", (20, 10), (at, at, at)).save(path)
-        found.append((hashlib.sha256(path.read_bytes()).hexdigest(), path.name))
-    return found
+    return stored_greys(tmp_path, [(20, 10)] * 50)
 
 
 def measured(tmp_path, items, stage) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from storing import stored
 
 from manifests.decode import decode
 from manifests.probe import probe
@@ -25,11 +26,12 @@ def psnr(one, other) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-def made(path: Path, making: Making, crops: int = 1) -> list[np.ndarray]:
-    """The pictures that the worker makes of a photo."""
+def made(path: Path, root: Path, making: Making, crops: int = 1) -> list[np.ndarray]:
+    """The pictures that the worker makes of a photo, in the dataset at `root`."""
     header = probe(path.read_bytes())
-    item = Item("p", path.name, header.width, header.height, tuple((crop, f"{crop}.png") for crop in range(crops)))
-    worker = ExportWorker(path.parent, path.parent, making)
+    _, place = stored(root, path.read_bytes(), path.suffix[1:])
+    item = Item("p", place, header.width, header.height, tuple((crop, f"{crop}.png") for crop in range(crops)))
+    worker = ExportWorker(root, root, making)
     worker.setup(Share())
     return worker._pictures(item)
 
@@ -44,12 +46,12 @@ def test_a_reduced_decode_leaves_every_square_twice_its_pictures_pixels(resoluti
 
 
 @pytest.mark.slow
-def test_twenty_photographs_decoded_reduced_are_within_45_db_of_full_ones(photographs):
+def test_twenty_photographs_decoded_reduced_are_within_45_db_of_full_ones(tmp_path, photographs):
     found = {}
     for path in sorted((photographs / "landscapes").glob("*.jpg")):
         header = probe(path.read_bytes())
         if min(header.width, header.height) >= 4 * 256:  # smaller ones are decoded in full anyway
-            (reduced,), (full,) = made(path, Making(256)), made(path, Making(256, exact=True))
+            (reduced,), (full,) = made(path, tmp_path, Making(256)), made(path, tmp_path, Making(256, exact=True))
             found[path.name] = psnr(reduced, full)
     assert len(found) >= 20
     assert min(found.values()) >= LEAST, sorted(found.items(), key=lambda one: one[1])[:3]
@@ -74,7 +76,7 @@ def test_no_pixel_outside_the_square_shows():
 def test_lhq_brings_the_short_side_to_1024_first(tmp_path):
     noise = np.random.default_rng(3).integers(0, 255, (1300, 1700, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    (ours,) = made(tmp_path / "a.png", Making(256, lhq=True))
+    (ours,) = made(tmp_path / "a.png", tmp_path, Making(256, lhq=True))
     short = Image.fromarray(noise).resize((1339, 1024), Image.Resampling.LANCZOS)
     box = ((1339 - 1024) // 2, 0, (1339 - 1024) // 2 + 1024, 1024)
     theirs = short.crop(box).resize((256, 256), Image.Resampling.LANCZOS)
@@ -86,7 +88,10 @@ def test_exact_is_the_full_decode(tmp_path):
     Image.fromarray(noise).save(tmp_path / "a.jpg", quality=95)
     whole = decode((tmp_path / "a.jpg").read_bytes())
     theirs = Image.fromarray(whole).crop((64, 0, 320, 256)).resize((32, 32), Image.Resampling.LANCZOS)
-    (exact,), (reduced,) = made(tmp_path / "a.jpg", Making(32, exact=True)), made(tmp_path / "a.jpg", Making(32))
+    (exact,), (reduced,) = (
+        made(tmp_path / "a.jpg", tmp_path, Making(32, exact=True)),
+        made(tmp_path / "a.jpg", tmp_path, Making(32)),
+    )
     assert np.array_equal(exact, np.asarray(theirs))
     assert not np.array_equal(exact, reduced)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from matrices import mostly_long
 from PIL import Image
+from storing import stored
 
 from manifests.dataset import Dataset
 from manifests.schema import measurement_table
@@ -59,6 +60,7 @@ def files() -> Iterator[tuple[bytes, bool]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", mostly_long([100, 1000], always=[100]))
 def test_broken_and_odd_files_end_well(tmp_path: Path, count: int):
+    dataset = Dataset.open_or_create(tmp_path / "d", "test")
     rows, good = [], {}
     made = files()
     while len(rows) < count:
@@ -66,13 +68,11 @@ def test_broken_and_odd_files_end_well(tmp_path: Path, count: int):
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in good:
             continue
-        (tmp_path / f"{sha256}.bin").write_bytes(data)
-        rows.append({"sha256": sha256, "path": str(tmp_path / f"{sha256}.bin")})
+        rows.append(dict(zip(("sha256", "path"), stored(dataset.root, data, "bin"), strict=True)))
         good[sha256] = fine
-    rows.append({"sha256": "0" * 64, "path": str(tmp_path / "gone")})
+    rows.append({"sha256": "0" * 64, "path": f"images/00/{'0' * 64}.bin"})
     good["0" * 64] = False
     stage = Objects(ObjectsSettings(detector="small"))
-    dataset = Dataset.open_or_create(tmp_path / "d", "test")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     done = bring_up_to_date(dataset, stage, pa.Table.from_pylist(rows), InProcess())
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

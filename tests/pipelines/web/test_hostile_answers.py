@@ -73,6 +73,13 @@ def answer(status: bytes, headers: list[tuple[str, str]]) -> bytes:
 
 
 ANSWERS = st.one_of(
+    st.sampled_from(
+        [
+            b"\n" + SOUND[0],  # an empty line where the status belongs
+            SOUND[2].replace(b"302 F", b"302F"),
+            SOUND[2].replace(b"http://127.0.0.1:1/x", b"http://[::1"),
+        ]
+    ),
     st.sampled_from(SOUND).flatmap(mangled),
     st.binary(max_size=40),
     st.builds(
