@@ -11,6 +11,7 @@ extensions = ["myst_parser", "lhq_toolkit.site.extension"]
 exclude_patterns = ["_build"]
 nitpicky = True  # a reference that leads nowhere is an error
 smartquotes = False  # --options stay as they are typed
+highlight_language = "sh"  # of blocks that name none
 myst_heading_anchors = 4  # links to headings, as code hosts have them
 
 html_theme = "furo"

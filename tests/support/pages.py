@@ -15,7 +15,7 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *SITE]
 
 def blocks(page: Path, language: str = "") -> list[str]:
     """The fenced blocks in one language; those in none are for a shell."""
-    fenced = re.findall(r"^```(.*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return [text for kind, text in fenced if kind == language]
 
 

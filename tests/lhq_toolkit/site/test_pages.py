@@ -31,6 +31,12 @@ OF_TESTS = {"LHQ_FAULT", "LHQ_ALLOW_PRIVATE_HOSTS", "LHQ_FLICKR_URL", "LHQ_UNSPL
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
+def test_most_pages_show_commands():
+    shown = {page: sum(1 for block in blocks(page) for _ in commands(block)) for page in PAGES}
+    assert sum(shown.values()) > 60
+    assert sum(1 for many in shown.values() if many) > len(PAGES) / 2
+
+
 @pages
 def test_every_command_in_a_block_parses(page):
     makefile = (ROOT / "Makefile").read_text()
