@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import atomic, faults, thumbnails
+from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 
@@ -90,7 +91,7 @@ def rows_in(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> int
     """How many rows of a SQLite file stand under these ids or hashes; 0 where there is no such file."""
     if not path.exists():
         return 0
-    with contextlib.closing(_open(path)) as database:
+    with _naming(path), contextlib.closing(_open(path)) as database:
         counts = [
             database.execute(f"SELECT count(*) FROM {table} WHERE {column} {_AMONG}", [these]).fetchone()  # noqa: S608
             for table, column, these in _places(database, photo_ids, sha256s)
@@ -102,7 +103,7 @@ def forget(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> None
     """Delete rows under these ids or hashes from every table of a SQLite file, so that no page keeps their bytes."""
     if not path.exists():
         return
-    with contextlib.closing(_open(path)) as database:
+    with _naming(path), contextlib.closing(_open(path)) as database:
         database.execute("PRAGMA secure_delete = ON")
         with database:
             for table, column, these in _places(database, photo_ids, sha256s):
@@ -111,6 +112,10 @@ def forget(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> None
                 else:
                     database.execute(f"DELETE FROM {table} WHERE {column} {_AMONG}", [these])  # noqa: S608
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _naming(path: Path) -> contextlib.AbstractContextManager[None]:
+    return naming(path, "mend that and run the same command again")
 
 
 def _open(path: Path) -> sqlite3.Connection:
