@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # `testpaths`: xdist would begin with the files of many tests, and end with one that takes minutes.
 TOGETHER := --numprocesses $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo benchmark bench convergence pictures test test-fast test-long check format clean
+.PHONY: help setup demo benchmark bench convergence pictures docs docs-links test test-fast test-long check format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,8 @@ help:
 	@echo "make test-fast  the quick tests"
 	@echo "make test-long  the long ones: kills at every point, many rows"
 	@echo "make convergence  train the models at 64x64, two of them with three seeds, and record how near they come (an hour)"
+	@echo "make docs       the documentation's site, into out/docs"
+	@echo "make docs-links whether the pages of others that it links to are there (needs the network)"
 	@echo "make pictures   draw the README's pictures of pages (needs Chromium)"
 	@echo "make clean      remove .venv, caches and out/demo"
 
@@ -50,6 +52,14 @@ convergence: setup
 pictures: setup
 	@$(BIN)/python -m lhq_toolkit.review_picture
 	@$(BIN)/python -m lhq_toolkit.report_picture
+
+# A warning is an error: a reference that leads nowhere, a page that no other names. -E: parts are made from the code.
+docs: setup
+	@$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --fresh-env --quiet docs out/docs
+	@echo "out/docs/index.html"
+
+docs-links: setup
+	@$(BIN)/sphinx-build --builder linkcheck --keep-going --fresh-env --quiet docs out/docs-links
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import checkpoints, claims, measure, networks, runs
+from benchmarks import checkpoints, claims, measure, networks, plugin_metric, plugin_model, runs
 from benchmarks import speed as speeds
 from benchmarks.leaderboard import Row
 from benchmarks.measure import Advance, Independent, Infinity, silent
 from benchmarks.networks import Endless, Generator
-from benchmarks.recipes import Measurement, Recipe, recipe_hash
+from benchmarks.plugin_metric import Asked
+from benchmarks.recipes import WITH_ANCHORS, Measurement, Recipe, recipe_hash
 from benchmarks.reference import Reference
 from benchmarks.runs import Snapshot
 from benchmarks.speed import Speed
@@ -61,9 +64,11 @@ def evaluate(
     toolkit: str,
     advance: Advance = silent,
     checkpoint: str = checkpoints.LAST,
+    metrics: Sequence[Asked] = (),
 ) -> Evaluation:
     """Measure a checkpoint of a run against the pictures it was trained on; `advance` is told of frames.
 
+    What `metrics` of other packages say of the independent frames stands among the details.
     Of an imported network nobody knows these: any pictures of its size will do, and the row names them. Raises
     SetupError where the pictures are others, or there is no such checkpoint.
     """
@@ -73,7 +78,9 @@ def evaluate(
     else:
         runs.refuse_other_size(snapshot.recipe, reference.pictures)
     generator, real, extractor = snapshot.generator, reference.real, reference.extractor
-    alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance)
+    watch = partial(plugin_metric.watch, metrics) if metrics else None
+    alone = measure.independent(generator, real, extractor, measurement.seed, measurement.frames, advance, watch)
+    theirs = plugin_metric.values(metrics, reference.pictures.images)
     endless: Infinity | WideImages | None = None
     order = taming.STREAMING if measurement.streaming else taming.SLIDING
     if isinstance(generator, taming.Generator):
@@ -100,17 +107,20 @@ def evaluate(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     step = 0 if snapshot.recipe.imported else snapshot.images // snapshot.recipe.batch
-    return Evaluation(row, {"step": step, **_details(reference.name, alone, endless, shown, fast)})
+    details = {"step": step, **_details(reference.name, alone, endless, shown, fast)}
+    return Evaluation(row, {**details, "metrics": theirs} if theirs else details)
 
 
-def frames_to_measure(model: str, measurement: Measurement) -> int:
+def frames_to_measure(recipe: Recipe, measurement: Measurement) -> int:
     """How many frames `evaluate` tells `advance` of."""
-    count = measurement.frames
+    count, model = measurement.frames, recipe.model
+    with torch.device("meta"):
+        endless = isinstance(networks.build_generator(recipe), Endless)
     if model == "taming":
         count += measurement.frames
-    elif model != "stylegan2":
+    elif endless:
         count += (measurement.panoramas + 1) * measurement.frames
-    return count + measure.PLACES * measurement.curve_frames * model.startswith("alis")
+    return count + measure.PLACES * measurement.curve_frames * (model in WITH_ANCHORS)
 
 
 def _claims(
@@ -233,6 +243,9 @@ def _sizes(recipe: Recipe) -> dict[str, int | None]:
         if recipe.model == "taming":  # as the paper counts: what generates
             whole = parameters(networks.build_generator(recipe))
             return {"generator": whole, "discriminator": 0, "total": whole}
+        if recipe.plugged is not None:
+            counted = plugin_model.counts(recipe)
+            return {name: counted[name] for name in ("generator", "discriminator", "total")}
         generator, discriminator = (parameters(network) for network in networks.build(recipe))
     if recipe.imported is not None and published_files.DISCRIMINATOR not in recipe.imported.networks:
         return {"generator": generator, "discriminator": None, "total": None}

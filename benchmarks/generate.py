@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks import measure, samples, worlds
 from benchmarks.measure import Advance, silent
 from benchmarks.networks import Generator
+from benchmarks.plugin_model import PluginGenerator
 from benchmarks.runs import Snapshot
 from benchmarks.worlds import World, endless
 from manifests import atomic
@@ -35,6 +36,8 @@ def fastest(snapshot: Snapshot, whole_tiles: bool = False) -> tuple[Snapshot, in
             "--fast is for generators made of convolutions; taming draws its codes with a cache already "
             "(--bfloat16 for weights of half the size)"
         )
+    if isinstance(snapshot.generator, PluginGenerator):
+        raise MisuseError(f"--fast: how {snapshot.recipe.model} could be faster, its package alone knows; leave it out")
 
     def draw(one: Generator) -> Tensor:
         return World(endless(one)).tile(0) if whole_tiles else one.samples(0, 0, measure.BATCH)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import networks
 from benchmarks.networks import Endless, Generator
+from benchmarks.plugin_model import PluginEndless
 from models import alis, locogan
 from models.distances import NEIGHBOURS, KernelDistance, Sample, kid, precision_recall
 from models.features import Extractor
@@ -127,6 +128,8 @@ def control_frames(generator: Endless, seed: int, count: int, batch: int = BATCH
 
 def _period(generator: Endless) -> int:
     """Columns after which frames of a panorama stand at the same place among anchors and coordinates."""
+    if isinstance(generator, PluginEndless):
+        return generator.period
     if isinstance(generator, locogan.Generator):
         return locogan.PERIOD
     return math.lcm(generator.sizes.span, 2 * generator.sizes.patches)
@@ -180,10 +183,17 @@ def distances(generator: Generator, real: Gaussian, extractor: Extractor, seed: 
 
 
 def independent(
-    generator: Generator, real: Real, extractor: Extractor, seed: int, frames: int, advance: Advance = silent
+    generator: Generator,
+    real: Real,
+    extractor: Extractor,
+    seed: int,
+    frames: int,
+    advance: Advance = silent,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> Independent:
-    """Everything that is measured on independent frames."""
-    gathered = gather(independent_frames(generator, seed, frames), frames, extractor, advance)
+    """Everything that is measured on independent frames; `watch` is shown each batch of them, uint8 [n, 3, h, w]."""
+    batches = independent_frames(generator, seed, frames)
+    gathered = gather(batches if watch is None else _watched(batches, watch), frames, extractor, advance)
     whole = gathered.blocks.whole
     ours, theirs = gathered.sample.features, real.sample.features
     enough = min(len(ours), len(theirs)) > NEIGHBOURS
@@ -197,6 +207,12 @@ def independent(
         recall=recall,
         apart=2 * float(whole.covariance.trace()),
     )
+
+
+def _watched(batches: Iterator[Tensor], watch: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    for batch in batches:
+        watch(batch)
+        yield batch
 
 
 def infinity(

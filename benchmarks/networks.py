@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks import plugin_model
+from benchmarks.plugin_model import PluginEndless, PluginGenerator
 from benchmarks.recipes import Recipe
 from manifests.errors import MisuseError
 from models import alis, counter_random, gpt, locogan, stylegan2, taming, vqgan
 from models.counter_random import Kind
 from models.patch_discriminator import PatchDiscriminator
 
-Endless = alis.Generator | locogan.Generator  # those that make a panorama, column by column
-Styled = stylegan2.Generator | Endless  # those that a latent gives its style
-Generator = Styled | taming.Generator
+Placed = alis.Generator | locogan.Generator  # ours that make a panorama, column by column
+Endless = Placed | PluginEndless
+Styled = stylegan2.Generator | Placed  # those that a latent gives its style
+Generator = Styled | taming.Generator | PluginGenerator
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
 
@@ -84,6 +87,8 @@ def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
 
 def build_generator(recipe: Recipe) -> Generator:
     """The generator alone, of any model."""
+    if recipe.plugged is not None:
+        return plugin_model.build(recipe)
     return build_taming(recipe)[0] if recipe.model == "taming" else build(recipe)[0]
 
 
@@ -206,6 +211,8 @@ def placed(generator: Endless, seed: int, index: Tensor, start: Tensor) -> Tenso
     index: int64 [n], which frames of the seed: their latents are those of `samples`. start: int64 [n], the columns
     where they begin, for ALIS in [0, shifts) from an anchor at an even frame.
     """
+    if isinstance(generator, PluginEndless):
+        return generator.placed(seed, index, start)
     z = generator.sizes.z_dim
     if isinstance(generator, locogan.Generator):
         ws = generator.styles(counter_random.normal(seed, Kind.FRAME_LATENT, 0, index, z))
@@ -219,12 +226,3 @@ def placed(generator: Endless, seed: int, index: Tensor, start: Tensor) -> Tenso
     columns = patches * index[:, None] + torch.arange(patches, device=index.device)
     noise = generator.noise(seed, Kind.FRAME_NOISE, columns.flatten())
     return generator.frames(ws.view(len(index), alis.ANCHORS, *ws.shape[1:]), start, noise)
-
-
-@torch.no_grad()
-def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the running average of a network towards it; buffers are taken over."""
-    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from benchmarks import exports
 from benchmarks.exports import LARGEST_FILE, SUFFIXES, Source
+from manifests.archives import BAD_TAR, BAD_ZIP
 from manifests.errors import SetupError
 
 TOGETHER = 64  # pictures that one thread reads in a row
@@ -101,7 +101,7 @@ def _of_folder(source: Source) -> Iterator[Piece]:
 def _of_zip(path: Path, opened: ExitStack) -> Iterator[Piece]:
     try:
         unpacked = opened.enter_context(zipfile.ZipFile(path))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except BAD_ZIP as error:
         raise SetupError(f"{path} is not a zip that can be read ({error})") from error
     members = [one for one in unpacked.infolist() if one.filename.lower().endswith(SUFFIXES)]
     members.sort(key=lambda one: one.filename)
@@ -112,7 +112,7 @@ def _of_zip(path: Path, opened: ExitStack) -> Iterator[Piece]:
         for one in some:
             try:
                 content = unpacked.read(one)  # never more than file_size
-            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+            except BAD_ZIP as error:
                 raise unreadable(path, one.filename, error) from error
             yield one.filename, content
 
@@ -139,7 +139,7 @@ def _of_tar(path: Path) -> Iterator[Piece]:
                     raise SetupError(f"{path} holds two pictures of the name {one.name!r}; export again")
                 _refuse_large(path, one.name, one.size)
                 places[one.name] = (one.offset_data, one.size)
-    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
+    except BAD_TAR as error:
         raise SetupError(f"{path} is not a tar that can be read ({error}); export again") from error
 
     def read(names: Sequence[str]) -> Encoded:
@@ -177,14 +177,25 @@ def _of_parquet(path: Path, file_name: str) -> list[Piece]:
             found = []
             for group in range(file.metadata.num_row_groups):
                 _refuse_large_group(path, group, file.metadata.row_group(group))
-                rows = file.read_row_group(group, columns=[PARQUET[1]])["image"].to_pylist()
-                names = [row["path"] for row in rows if row and isinstance(row["path"], str)]
-                if len(names) != len(rows):
-                    raise SetupError(f"{path}: a picture of row group {group} has no name; export again")
+                names = list(_names(path, file, group))
                 found.append(Piece(names, lambda group=group: read(group)))  # type: ignore[misc]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SetupError(f"{file_name} in {path.parent} is no Parquet that can be read ({error})") from error
     return found
+
+
+def _names(path: Path, file: Any, group: int) -> Iterator[str]:
+    """The names of a row group, some at a time: a small file can say one of them thousands of millions of times."""
+    known: set[str] = set()
+    for batch in file.iter_batches(batch_size=TOGETHER, row_groups=[group], columns=[PARQUET[1]]):
+        for row in batch.column("image").to_pylist():
+            name = row["path"] if row else None
+            if not isinstance(name, str):
+                raise SetupError(f"{path}: a picture of row group {group} has no name; export again")
+            if name in known:
+                raise SetupError(f"{path} holds two pictures of the name {name!r}; export again")
+            known.add(name)
+            yield name
 
 
 def _rows(path: Path, rows: Sequence[Mapping[str, Any] | None]) -> Encoded:

@@ -10,15 +10,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
+from manifests.plugins import Group
+
+if TYPE_CHECKING:
+    from benchmarks.plugin_model import Model
 
 MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan", "taming")
 WITH_ANCHORS = ("alis", "alis-nocoords")
+PLUGINS: Group[Model[Any]] = Group("model", "lhq.models", "benchmarks.plugin_model:Model", MODELS)
 BUDGETS = ("smoke", "small", "paper")
 IMPORTED = "imported"  # stands in place of a budget
 FILE = "recipe.json"  # in a run's folder
@@ -38,10 +44,10 @@ TAMING_ONLY = (
     *(*TAMING_NETWORK, "vqgan_share", "vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight"),
     *("adversarial_start", "patch_channels", "gpt_rate", "weight_decay", "revive_every"),
 )
+COMMON = ("images", "batch", "average_kimg", "average_ramp", "mirror", "precision", "hours")  # to plug-ins as well
 TAMING_RATE = 4.5e-6  # for each picture of a batch
 
 _ALLOWED = {
-    "model": MODELS,
     "budget": (*BUDGETS, IMPORTED),
     "normalisation": ("demodulate", "patch"),
     "precision": ("float32", "bfloat16", "float16", "float64"),
@@ -69,6 +75,22 @@ class Imported:
     file: str  # its name
     sha256: str
     networks: tuple[str, ...]  # what the file calls them
+
+
+Setting = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Plugged:
+    """What a model of another package adds to a recipe."""
+
+    package: str
+    version: int  # of the model
+    settings: tuple[tuple[str, Setting], ...]  # its own, by name
+
+    def facts(self) -> dict[str, Any]:
+        """For files and hashes."""
+        return {"package": self.package, "version": self.version, "settings": dict(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -144,10 +166,13 @@ class Recipe:
     gpt_places: int = 512
     gpt_rate: float = 64 * TAMING_RATE
     weight_decay: float = 0.01  # of the transformer's matrices
+    plugged: Plugged | None = None  # where the model is another package's
 
     def __post_init__(self) -> None:
         if (self.budget == IMPORTED) != (self.imported is not None):
             raise MisuseError(f"budget {self.budget}: {IMPORTED} stands for networks that were trained elsewhere")
+        if (self.model in MODELS) != (self.plugged is None):
+            raise MisuseError(f"model is {self.model!r}; it is one of: {', '.join(MODELS)}, or a package's own")
         for name, allowed in _ALLOWED.items():
             if (value := getattr(self, name)) not in allowed:
                 raise MisuseError(f"{name} is {value!r}; it is one of: {', '.join(allowed)}")
@@ -170,6 +195,8 @@ class Recipe:
     @property
     def foreign(self) -> tuple[str, ...]:
         """Fields that mean nothing to the model."""
+        if self.plugged is not None:
+            return ANCHORS_ONLY + STYLES_ONLY + TAMING_ONLY
         if self.model == "taming":
             return ANCHORS_ONLY + STYLES_ONLY
         return TAMING_ONLY if self.model in WITH_ANCHORS else TAMING_ONLY + ANCHORS_ONLY
@@ -207,11 +234,13 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
 
     Raises MisuseError for names that do not exist.
     """
-    if model not in MODELS:
-        raise MisuseError(f"no model is called {model!r}; there are: {', '.join(MODELS)}")
     if budget not in BUDGETS:
         raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
     settings: dict[str, Any] = {}
+    if model not in MODELS:
+        return Recipe(
+            model=model, dataset=dataset, budget=budget, resolution=resolution, **_theirs(model, budget, resolution)
+        )
     if model == "taming":
         settings = _taming(budget, resolution)
     elif budget == "smoke":
@@ -252,16 +281,49 @@ def _taming(budget: str, resolution: int) -> dict[str, Any]:
     return settings | {"vqgan_multiples": ",".join(map(str, deep))}
 
 
+def _theirs(model: str, budget: str, resolution: int) -> dict[str, Any]:
+    """What the preset of another package's model sets."""
+    kind = PLUGINS.load(model)
+    said = dict(kind.preset(budget, resolution))
+    common = {name: said.pop(name) for name in COMMON if name in said}
+    if missing := [name for name in ("images", "batch") if name not in common]:
+        raise SetupError(f"model {PLUGINS.plugin(model)} names no {missing[0]} in its preset; mend that package")
+    whole = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}  # a batch is cut anyhow
+    return {**whole, **common, "plugged": _plugged(kind, PLUGINS.plugin(model).package, said)}
+
+
+def _plugged(kind: type[Model[Any]], package: str, given: Mapping[str, Any]) -> Plugged:
+    """The model's own settings, checked. MisuseError names what does not fit."""
+    from manifests.settings import validated
+
+    checked = validated(kind.settings_type, given).model_dump(mode="json")
+    if odd := [name for name, value in checked.items() if not isinstance(value, Setting)]:
+        raise SetupError(
+            f"model {PLUGINS.plugin(kind.name, package)} has a setting {odd[0]!r} that is no number, text, true or "
+            "false; mend that package"
+        )
+    return Plugged(package, kind.version, tuple(sorted(checked.items())))
+
+
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
-    names = [field.name for field in dataclasses.fields(recipe) if field.name not in (*IDENTITY, *IMPORTED_ONLY)]
+    unset = (*IDENTITY, *IMPORTED_ONLY, "plugged")
+    names = [field.name for field in dataclasses.fields(recipe) if field.name not in unset]
     kinds = {name: type(getattr(recipe, name)) for name in names if name not in recipe.foreign}
+    own = dict(recipe.plugged.settings) if recipe.plugged else {}
     changed: dict[str, Any] = {}
+    given: dict[str, str] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        if not equals or name not in kinds:
-            raise MisuseError(f"--set {setting}: give NAME=VALUE with one of {', '.join(sorted(kinds))}")
-        changed[name] = _parsed(setting, text, kinds[name])
+        if not equals or name not in {*kinds, *own}:
+            raise MisuseError(f"--set {setting}: give NAME=VALUE with one of {', '.join(sorted({*kinds, *own}))}")
+        if name in own:
+            given[name] = text
+        else:
+            changed[name] = _parsed(setting, text, kinds[name])
+    if recipe.plugged is not None and given:
+        kind = PLUGINS.load(recipe.model, recipe.plugged.package)
+        changed["plugged"] = _plugged(kind, recipe.plugged.package, {**own, **given})
     return dataclasses.replace(recipe, **changed)
 
 
@@ -288,6 +350,8 @@ def recipe_hash(recipe: Recipe) -> str:
     }
     if recipe.imported is not None:
         facts["imported"] = {"sha256": recipe.imported.sha256, "networks": recipe.imported.networks}  # not its name
+    if recipe.plugged is not None:
+        facts["plugged"] = recipe.plugged.facts()
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -298,7 +362,9 @@ def run_name(recipe: Recipe, pictures_hash: str) -> str:
 
 def save(recipe: Recipe, run: Path) -> None:
     """Write recipe.json into a run's folder."""
-    facts = dataclasses.asdict(recipe)
+    facts = dataclasses.asdict(recipe) | {"plugged": recipe.plugged and recipe.plugged.facts()}
+    if recipe.plugged is None:
+        facts.pop("plugged")
     if recipe.imported is not None:
         sizes = TAMING_NETWORK if recipe.model == "taming" else NETWORK_ONLY
         kept: tuple[str, ...] = ("model", "budget", "resolution", *sizes, "imported")
@@ -322,6 +388,8 @@ def load(run: Path) -> Recipe:
         facts = json.loads(path.read_bytes())
         if isinstance(facts, dict) and facts.get("budget") == IMPORTED:
             facts = {"dataset": "", "images": 0, "batch": 0, **facts}
+        if isinstance(facts, dict) and isinstance(plugged := facts.get("plugged"), dict):
+            facts |= {"plugged": {**plugged, "settings": tuple(dict(plugged["settings"]).items())}}
         return checked.validate_python(facts)
-    except (ValueError, MisuseError) as error:  # pydantic's ValidationError is a ValueError
+    except (ValueError, KeyError, TypeError, MisuseError) as error:  # pydantic's ValidationError is a ValueError
         raise SetupError(f"{path} is not a recipe that this toolkit can read: {error}") from error

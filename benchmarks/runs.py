@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from benchmarks import checkpoints, events, metrics, networks, recipes, samples, taming_training, training
+from benchmarks import checkpoints, events, metrics, networks, plugin_model, recipes, samples, taming_training, training
 from benchmarks.execution import Execution
 from benchmarks.interruption import Interruption
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
+from benchmarks.plugin_model import PluginTraining
 from benchmarks.recipes import Recipe
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.errors import SetupError
 from manifests.locks import STALE_SECONDS, locked
 
@@ -32,7 +33,7 @@ STOP = "locks/stop"  # a file that asks the process that leads to save and end
 CHECKPOINT_SECONDS = 300.0
 CLOCK_STEPS = 16  # after so many it is asked whether the recipe's hours are over
 
-Training = training.Training | taming_training.Training
+Training = training.Training | taming_training.Training | PluginTraining
 Judge = Callable[[Generator], Mapping[str, float]]
 Progress = Callable[[int, int], None]  # images shown, images in all
 
@@ -99,6 +100,8 @@ def train(  # noqa: PLR0913 (what happens in the life of a run)
 
 def training_of(recipe: Recipe, pictures: Pictures, device: torch.device, execution: Execution) -> Training:
     """The trainer of the recipe's model, before its first step."""
+    if recipe.plugged is not None:
+        return plugin_model.model_of(recipe).training(recipe, pictures.images, device, execution)
     kind = taming_training.Training if recipe.model == "taming" else training.Training
     return kind(recipe, pictures.images, device, execution)
 
@@ -294,7 +297,7 @@ def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
 def refuse_other_pictures(pictures: Pictures, run: Path) -> None:
     """SetupError where the run was trained on other pictures than these, to the last pixel."""
     try:
-        known: dict[str, Any] = json.loads((run / DATA).read_bytes())
+        known = plain_json.mapping((run / DATA).read_bytes())
     except (OSError, ValueError) as error:
         raise SetupError(f"{run / DATA} cannot be read ({error}); restore it from a backup") from error
     now = pictures.facts()

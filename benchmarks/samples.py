@@ -17,6 +17,8 @@ from benchmarks import measure
 from benchmarks.networks import Endless, Generator
 from benchmarks.recipes import Recipe
 from manifests import atomic
+from manifests.decode import decode
+from manifests.errors import InputError
 from models import taming
 
 FOLDER = "samples"  # in a run: 00000500.png, and 00000500-panorama.png of endless models; numbers are steps
@@ -100,6 +102,14 @@ def drop_after(run: Path, step: int) -> None:
 def _ours(run: Path) -> list[Path]:
     found = (run / FOLDER).iterdir() if (run / FOLDER).is_dir() else ()
     return sorted(path for path in found if _NAME.fullmatch(path.name))
+
+
+def read(path: Path) -> Image.Image | None:
+    """A picture as RGB; None where it is gone or damaged."""
+    try:
+        return Image.fromarray(decode(path.read_bytes()))
+    except (OSError, InputError):
+        return None
 
 
 def write(path: Path, image: Tensor) -> None:

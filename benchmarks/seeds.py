@@ -73,7 +73,7 @@ def without_seed(row: Row, known: Mapping[str, Recipe]) -> str | None:
 
 def _preset(row: Row) -> Recipe | None:
     """The preset that the row is of, made again; None where it is of none."""
-    if row.seed is None:
+    if row.seed is None or row.model not in recipes.MODELS:  # a stranger's row makes nobody import a package
         return None
     try:
         recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)

@@ -14,7 +14,6 @@ Batches are cut, shared and resumed as in `benchmarks/training.py`.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,10 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks import losses, networks, training_state
+from benchmarks import batches, losses, networks, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
 from benchmarks.recipes import Recipe
-from benchmarks.training import Order
 from manifests.errors import MisuseError, SetupError
 from models import counter_random, perceptual, taming, vqgan
 from models.counter_random import Kind
@@ -70,7 +68,7 @@ class Training:
         self.used = torch.zeros(recipe.codes, device=device, dtype=self.generator.vqgan.codebook.dtype)  # lately
         self.step = 0
         self._likeness, self._likeness_hash = _perceptual(recipe, device)
-        self._order = Order(recipe.seed, len(images))
+        self._order = batches.Order(recipe.seed, len(images))
         self._game_from = round(recipe.adversarial_start * self.vqgan_steps)
         self._dtype = self.generator.vqgan.codebook.dtype
 
@@ -95,13 +93,13 @@ class Training:
                     self._move_codes(self.used == 0)
                 self.used.zero_()
             told = self._vqgan_learns()
-            networks.average_into(self.average.vqgan, self.generator.vqgan, self._decay(self.images_seen))
+            batches.average_into(self.average.vqgan, self.generator.vqgan, batches.decay(self.recipe, self.images_seen))
         else:
             if self.codes is None:
                 self.codes = self._make_codes()
             told = self._gpt_learns()
             seen = self.images_seen - self.vqgan_steps * self.recipe.batch
-            networks.average_into(self.average.gpt, self.generator.gpt, self._decay(seen))
+            batches.average_into(self.average.gpt, self.generator.gpt, batches.decay(self.recipe, seen))
         self.step += 1
         return dict(zip(told, self.team.mean(list(told.values())), strict=True))
 
@@ -211,29 +209,21 @@ class Training:
     def _shown(self, part: int) -> tuple[Tensor, Tensor]:
         """Rows of a part of the next batch of pictures, and which of them are mirrored; bool, on the device."""
         rows = self._order.rows(self.images_seen, self.recipe.batch)[part :: self._parts]
-        number = self.images_seen + torch.arange(part, self.recipe.batch, self._parts, device=self.device)
-        turned = counter_random.integers(self.recipe.seed, Kind.TRAINING_MIRROR, number, 2).bool()
-        return rows, turned if self.recipe.mirror else torch.zeros_like(turned)
+        number = batches.numbers(self.recipe, self.images_seen, part, self._parts, self.device)
+        return rows, batches.mirrored(self.recipe, number)
 
     def _real(self, part: int) -> Tensor:
-        rows, turned = self._shown(part)
-        images = self._levels(rows)
-        return torch.where(turned[:, None, None, None], images.flip(3), images)
+        return self._levels(*self._shown(part))
 
-    def _levels(self, rows: Tensor) -> Tensor:
+    def _levels(self, rows: Tensor, turned: Tensor | None = None) -> Tensor:
         """Pictures as the networks see them, [-1, 1]."""
-        return self.pictures[rows].to(self.device).to(self._dtype) / 127.5 - 1
+        return batches.levels(self.pictures[rows], turned, self.device, self._dtype)
 
     def _codes(self, part: int) -> Tensor:
         """Codes int64 [n, side * side] of a part of the next batch."""
         assert self.codes is not None
         rows, turned = self._shown(part)
         return self.codes[rows.to(self.device), turned.long()].long()
-
-    def _decay(self, seen: int) -> float:
-        """Of the running averages: their half-life grows with what was seen, up to the recipe's."""
-        half_life = min(self.recipe.average_kimg * 1000, seen * self.recipe.average_ramp)
-        return math.exp(-math.log(2) * self.recipe.batch / max(half_life, 1e-8))
 
     def _format(self) -> torch.autocast:
         """In which convolutions and matrix products compute."""

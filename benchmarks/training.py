@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks import augment, losses, networks, training_state
+from benchmarks import augment, batches, losses, networks, training_state
 from benchmarks.execution import Enlarged, Execution, Losses, Told, cut, laid_out_as
 from benchmarks.networks import Chance, Draw, Styled
 from benchmarks.recipes import Recipe
@@ -32,23 +31,6 @@ PHASES = 3  # of a step in which fakes are made; each phase has its own random n
 DISCRIMINATOR, GENERATOR, PATH = range(PHASES)
 REAL = PATH - DISCRIMINATOR  # from a discriminator's fake to its real picture: path lengths augment nothing
 FLOAT16_INNER = 2.0**10  # by which the gradients within regularisers are enlarged
-
-
-class Order:
-    """Which real picture comes when: each epoch shows all once, in an order of its own."""
-
-    def __init__(self, seed: int, pictures: int) -> None:
-        self.seed, self.pictures = seed, pictures
-        self._shuffled = functools.lru_cache(maxsize=2)(self._shuffle)  # epochs that a batch may touch
-
-    def rows(self, first: int, count: int) -> Tensor:
-        """int64 [count]: rows of the pictures shown as numbers first ... first + count - 1 of the training."""
-        numbers = range(first, first + count)
-        return torch.stack([self._shuffled(number // self.pictures)[number % self.pictures] for number in numbers])
-
-    def _shuffle(self, epoch: int) -> Tensor:
-        every = torch.arange(self.pictures) + epoch * self.pictures
-        return counter_random.uniform(self.seed, Kind.TRAINING_ORDER, every, 1)[:, 0].argsort(stable=True)
 
 
 class Training:
@@ -75,7 +57,7 @@ class Training:
         self.path_mean = torch.zeros((), device=device, dtype=self._dtype)
         self.step = 0
         self.adaptive = augment.Adaptive.start(device)
-        self._order = Order(recipe.seed, len(images))
+        self._order = batches.Order(recipe.seed, len(images))
         low = recipe.precision == "float16"
         self._inner = FLOAT16_INNER if low else 1.0
         self._enlarged = {name: Enlarged() for name in self.optimisers} if low else {}
@@ -103,7 +85,7 @@ class Training:
         if recipe.r1_weight and self.step % recipe.r1_every == 0:
             told |= self._gradients_flatten()
         self.step += 1
-        networks.average_into(self.average, self.generator, self._decay())
+        batches.average_into(self.average, self.generator, batches.decay(self.recipe, self.images_seen))
         return dict(zip(told, self.team.mean(list(told.values())), strict=True))
 
     def _generator_learns(self) -> Losses:
@@ -248,17 +230,8 @@ class Training:
     def _real(self, part: int) -> Tensor:
         """A part of the next batch of real pictures, [-1, 1], every second one (by chance) mirrored."""
         rows = self._order.rows(self.images_seen, self.recipe.batch)[part :: self._parts]
-        images = self.pictures[rows].to(self.device).to(self._dtype) / 127.5 - 1
-        if self.recipe.mirror:
-            number = self.images_seen + torch.arange(part, self.recipe.batch, self._parts, device=self.device)
-            turned = counter_random.integers(self.recipe.seed, Kind.TRAINING_MIRROR, number, 2).bool()
-            images = torch.where(turned[:, None, None, None], images.flip(3), images)
-        return images
-
-    def _decay(self) -> float:
-        """Of the running average: its half-life grows with what was seen, up to the recipe's."""
-        half_life = min(self.recipe.average_kimg * 1000, self.images_seen * self.recipe.average_ramp)
-        return math.exp(-math.log(2) * self.recipe.batch / max(half_life, 1e-8))
+        number = batches.numbers(self.recipe, self.images_seen, part, self._parts, self.device)
+        return batches.levels(self.pictures[rows], batches.mirrored(self.recipe, number), self.device, self._dtype)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a later process needs to go on: tensors, and what JSON holds."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks import measure
 from benchmarks.networks import Endless, Generator
+from benchmarks.plugin_model import PluginEndless, PluginGenerator
 from manifests.errors import MisuseError
 from models import alis, locogan, stylegan2, taming
 from models.anchors import OWN, Anchors
@@ -70,7 +71,7 @@ class World:
         """Columns start ... start + count - 1, made at once, as the network gives them: [3, height, width], about
         [-1, 1], on its device."""
         generator = self.generator
-        if isinstance(generator, locogan.Generator):
+        if not isinstance(generator, alis.Generator):
             return generator.columns(self.seed, start, count, truncation=self.truncation, batch=count)
         return generator.columns(self.seed, start, count, truncation=self.truncation, batch=count, anchors=self.anchors)
 
@@ -83,9 +84,10 @@ def refuse_truncation(generator: Generator, truncation: float) -> None:
 
 def endless(generator: Generator) -> Endless:
     """The generator, if it makes panoramas at any place; else MisuseError."""
-    if isinstance(generator, stylegan2.Generator):
+    if isinstance(generator, stylegan2.Generator | PluginGenerator) and not isinstance(generator, PluginEndless):
+        name = "stylegan2" if isinstance(generator, stylegan2.Generator) else "this model"
         raise MisuseError(
-            "stylegan2 makes single frames, no panorama: use --frames, or train alis, alis-nocoords or locogan"
+            f"{name} makes single frames, no panorama: use --frames, or train alis, alis-nocoords or locogan"
         )
     if isinstance(generator, taming.Generator):
         raise MisuseError(
@@ -101,5 +103,6 @@ def with_anchors(generator: Generator) -> alis.Generator:
         raise MisuseError(
             "locogan has one latent for a whole panorama and no anchors to change: train alis or alis-nocoords"
         )
-    assert isinstance(generator, alis.Generator)
+    if not isinstance(generator, alis.Generator):
+        raise MisuseError("this model has no anchors to change: train alis or alis-nocoords")
     return generator

@@ -17,6 +17,7 @@ from benchmarks import evaluate as evaluation
 from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
 from benchmarks.pictures import Pictures, read
+from benchmarks.plugin_metric import Asked as AskedMetric
 from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.reference import Reference
 from lhq_toolkit import benchmark_data, training
@@ -122,11 +123,13 @@ def evaluate(
     device: torch.device,
     toolkit: str,
     checkpoint: str = checkpoints.LAST,
+    metrics: Sequence[AskedMetric] = (),
 ) -> Evaluation:
     """Measure a run and keep what was found beside it."""
-    model = recipes.load(run).model
-    with Progress(f"evaluate {model}", evaluation.frames_to_measure(model, measurement), "frames") as progress:
-        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance, checkpoint)
+    recipe = recipes.load(run)
+    total = evaluation.frames_to_measure(recipe, measurement)
+    with Progress(f"evaluate {recipe.model}", total, "frames") as progress:
+        found = evaluation.evaluate(run, reference, measurement, device, toolkit, progress.advance, checkpoint, metrics)
     atomic.write_bytes(run / DETAILS, (json.dumps(found.details, indent=2) + "\n").encode())
     atomic.write_bytes(run / ROW, (json.dumps(vars(found.row), indent=2) + "\n").encode())
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import checkpoints, networks, runs
+from benchmarks import checkpoints, networks, plugin_model, runs
 from benchmarks.recipes import MEASUREMENTS, Recipe, recipe_hash
 from lhq_toolkit import benchmark_data
 from lhq_toolkit.benchmark import ROW
@@ -118,9 +118,13 @@ def _hours(recipe: Recipe, left: int, step: int, seconds: float) -> tuple[float 
 
 def _checkpoints_gigabytes(recipe: Recipe) -> float:
     """Weights, their running average and what two optimisers remember, for every checkpoint that is kept."""
-    build = networks.build_taming if recipe.model == "taming" else networks.build
-    with torch.device("meta"):
-        generator, discriminator = (parameters(network) for network in build(recipe))
+    if recipe.plugged is not None:
+        counted = plugin_model.counts(recipe)
+        generator, discriminator = counted["generator"], counted["discriminator"]
+    else:
+        build = networks.build_taming if recipe.model == "taming" else networks.build
+        with torch.device("meta"):
+            generator, discriminator = (parameters(network) for network in build(recipe))
     numbers = 3 * (generator + discriminator) + generator
     return 4 * numbers * CHECKPOINTS / 1e9
 

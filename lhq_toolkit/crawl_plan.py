@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from lhq_toolkit.crawl_sources import Maker
+from lhq_toolkit.crawl_sources import SOURCES, Maker
+from manifests.errors import MisuseError
 from pipelines import plan
 from pipelines.plan import Choices, Outlook
 
@@ -31,6 +32,8 @@ def _outlook(maker: Maker, name: str, choices: Choices, offline: bool) -> Outloo
         if name == "unsplash":
             return plan.unsplash(maker.queries, maker.rate(name), choices, api)
         return plan.flickr(maker.queries, maker.flickr_licenses, maker.rate(name), choices, api)
+    if name not in SOURCES.ours:
+        raise MisuseError(f"--plan: what a crawl of {name} would ask is known to its package alone; leave it out")
     if name == "unsplash-dataset":
         return plan.release(maker.release().sizes(), choices)
     source: Any = maker.one(name)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lhq_toolkit import __version__
 from manifests.errors import MisuseError, SetupError
+from manifests.plugins import Group
 
 if TYPE_CHECKING:
-    from pipelines.sources.base import Source
+    from pipelines.sources.base import PluginSource, Source
     from pipelines.sources.unsplash_dataset import UnsplashDataset
     from pipelines.web.api import Api
     from pipelines.web.download import WebFetcher
     from pipelines.web.keys import Credentials, Secret
     from pipelines.web.rate import Rate
 
-SOURCES = ("unsplash", "flickr", "unsplash-dataset", "lsun", "folder", "synthetic")
+SOURCES: Group[PluginSource[Any]] = Group(
+    "source",
+    "lhq.sources",
+    "pipelines.sources.base:PluginSource",
+    ("unsplash", "flickr", "unsplash-dataset", "lsun", "folder", "synthetic"),
+)
 IMAGE_RATE = "20/s"
 CONNECTIONS = 16
 _WEB = ("unsplash", "flickr", "unsplash-dataset")
@@ -73,14 +79,21 @@ class Options:
     image_rate: str | None = None
     connections: int | None = None
     use_proxy: bool = False
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of sources of other packages
 
     def check(self, sources: Sequence[str]) -> None:
         """MisuseError for an unknown source, and for an option that none of the sources named would look at."""
-        for name in sources:
-            if name not in SOURCES:
-                raise MisuseError(f"no source is called {name!r}; there are: {', '.join(SOURCES)}")
+        theirs = [name for name in sources if name not in SOURCES.ours]
+        for name in theirs:
+            SOURCES.plugin(name)
+        for name in self.settings:
+            if name not in theirs:
+                why = "has options of its own" if name in SOURCES.ours else "is no --source that is named"
+                raise MisuseError(f"--set {name}.{next(iter(self.settings[name]))}: {name} {why}")
         for name, (option, users) in _USERS.items():
             value = getattr(self, name)
+            if name == "limit" and theirs:  # the crawl itself counts
+                continue
             if not (value is None or value is False or value == []) and not set(users) & set(sources):
                 raise MisuseError(
                     f"{option} is for --source {' or '.join(users)}, which is not named: name it, or leave {option} out"
@@ -111,7 +124,7 @@ class Maker:
 
     def make(self) -> list[Source]:
         """All of them; nothing is asked of any host yet."""
-        return [self.one(name) for name in self.names]
+        return [self.one(name) if name in SOURCES.ours else self.theirs(name) for name in self.names]
 
     @cached_property
     def queries(self) -> tuple[str, ...]:
@@ -121,7 +134,7 @@ class Maker:
         return read_queries(self.options.queries or QUERIES)
 
     def one(self, name: str) -> Source:
-        """A source by its name."""
+        """A source of ours by its name."""
         options = self.options
         if name == "unsplash":
             return self._unsplash()
@@ -153,6 +166,15 @@ class Maker:
             control=options.control,
             objects=options.objects,
         )
+
+    def theirs(self, name: str) -> Source:
+        """A source of another package by its name."""
+        from manifests.settings import validated
+
+        kind = SOURCES.load(name)
+        if kind.lists_anew and self.options.limit is not None:
+            raise MisuseError(f"--limit: {name} lists everything anew in every run; leave it out")
+        return kind(validated(kind.settings_type, self.options.settings.get(name, {}), f"{name}."))
 
     def rate(self, name: str) -> Rate:
         """How often an API may be asked."""

@@ -27,6 +27,7 @@ from manifests import atomic
 from manifests.errors import SetupError, TransientError
 from models.weights import Weights, read_sha256
 from pipelines.engine.progress import Progress
+from pipelines.web.fields import length
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -183,8 +184,7 @@ def _attempt(session: Session, download: _Download) -> None:
             start = 0
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise TransientError("the host sent another part than asked for")
-        length = response.headers.get("Content-Length", "")
-        rest = int(length) if length.isdigit() else None
+        rest = length(response.headers.get("Content-Length"))
         _refuse_size(download, start + (rest or 0))
         if rest is not None and rest > shutil.disk_usage(download.partial.parent).free:
             raise _disk_full(download.partial, rest)

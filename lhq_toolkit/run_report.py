@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-import json
 import math
 import platform
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ from benchmarks.recipes import IMPORTED_ONLY, Recipe, recipe_hash
 from benchmarks.runs import Standing
 from lhq_toolkit import run_curves
 from lhq_toolkit.report.rendering import render
-from manifests import atomic
+from manifests import atomic, plain_json
 
 FILE = "report.html"  # in a run
 HERE = Path(__file__).parent
@@ -87,7 +86,7 @@ def _settings(recipe: Recipe) -> dict[str, object]:
 
 def _data(run: Path) -> dict[str, object]:
     """What data.json says of the pictures."""
-    facts: dict[str, object] = json.loads((run / runs.DATA).read_bytes())
+    facts = plain_json.mapping((run / runs.DATA).read_bytes())
     return {name: value for name, value in facts.items() if value != ""}
 
 
@@ -113,14 +112,13 @@ def _pictures(
 ) -> Iterator[Picture]:
     """Their upper left corners, `share` of a side, as JPEG no larger than `size`; what cannot be read is left out."""
     for step, path in found:
-        try:
-            with Image.open(path) as opened:
-                image = opened.crop((0, 0, math.ceil(share * opened.width), math.ceil(share * opened.height)))
-        except (OSError, ValueError, SyntaxError):
+        whole = samples.read(path)
+        if whole is None:
             continue
+        image = whole.crop((0, 0, math.ceil(share * whole.width), math.ceil(share * whole.height)))
         image.thumbnail(size, Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+        image.save(buffer, "JPEG", quality=QUALITY)
         src = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
         yield Picture(src, image.width, image.height, step * recipe.batch)
 

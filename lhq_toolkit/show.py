@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests import schema
+from manifests import plain_json, schema
 from manifests.recipes import Recipe
 from pipelines.filter import Filtered
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel
@@ -100,13 +99,15 @@ def _settings(recipe: Recipe) -> list[str]:
     ]
 
 
-def exports(root: Path, subset_hash: str, subset: str) -> list[str]:
+def exports(root: Path, funnel: Funnel, subset: str) -> list[str]:
     """A line for each export of the subset, the latest last: where it is, and whether the subset has changed since."""
     path = root / "exports.jsonl"
-    lines = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    if not path.exists():
+        return []
+    lines, subset_hash = [], funnel.subset_hash()
+    for line in path.read_text(errors="replace").splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError):  # lhq verify tells of a damaged line
-            one = json.loads(line)
+            one = plain_json.mapping(line)
             if one["subset"] == subset:
                 now = "" if one["subset_hash"] == subset_hash else "; the subset has changed since"
                 size, kind = one["resolution"], one["format"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from manifests import atomic, generations, schema
+from manifests import about, atomic, generations, schema
 from manifests.errors import SetupError
 from manifests.locks import Lock, locked
 from manifests.store import ImageStore
@@ -20,6 +20,10 @@ from manifests.tables import Table, latest_at, take
 
 CRAWL_LOCK = "crawl"
 RECIPES_LOCK = "recipes"
+OF_FILES = {  # columns of `files` beside a photo's own: what each is called there
+    **{name: name for name in ("sha256", "path")},
+    **{f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")},
+}
 
 
 def stage_lock(stage: str) -> str:
@@ -36,31 +40,17 @@ class Dataset:
 
     @staticmethod
     def open(root: Path) -> Dataset:
-        """Open an existing dataset; SetupError where there is none or a newer toolkit made it."""
-        path = root / "dataset.json"
-        if not path.is_file():
-            raise SetupError(f"{root} is not a dataset (no dataset.json); make one with: lhq crawl {root} --source ...")
-        try:
-            facts = json.loads(path.read_text())
-            made_with = int(facts["format"])
-            if made_with > schema.FORMAT:  # before anything else is read: the rest may look otherwise there
-                raise SetupError(
-                    f"{root} has format {made_with}, made by LHQ Toolkit {facts.get('toolkit')}; this one reads "
-                    f"formats up to {schema.FORMAT}: upgrade the toolkit"
-                )
-            generations = {str(name): int(number) for name, number in facts["generations"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise SetupError(f"{path} is damaged ({error!r}); restore it from a backup") from error
-        return Dataset(root, generations)
+        """Open an existing dataset; SetupError where there is none, it is damaged, or a newer toolkit made it."""
+        return Dataset(root, about.read(root)["generations"])
 
     @staticmethod
     def open_or_create(root: Path, toolkit: str) -> Dataset:
         """Open the dataset, or make an empty one in a new or empty folder."""
-        if not (root / "dataset.json").exists():
+        if not (root / about.FILE).exists():
             if root.exists() and not root.is_dir():
                 raise SetupError(f"{root} is a file; a dataset is a folder")
             if root.is_dir() and not all(_may_stand_in_a_new_dataset(path) for path in root.iterdir()):
-                raise SetupError(f"{root} holds other files and no dataset.json; choose a new or empty folder")
+                raise SetupError(f"{root} holds other files and no {about.FILE}; choose a new or empty folder")
             atomic.make_folder(root)
             facts = {
                 "format": schema.FORMAT,
@@ -70,7 +60,7 @@ class Dataset:
                 "salt": secrets.token_hex(16),  # of the tombstones' hashes
                 "generations": dict.fromkeys(schema.CRAWL_TABLES, 1),
             }
-            atomic.write_bytes(root / "dataset.json", (json.dumps(facts, indent=2) + "\n").encode())
+            atomic.write_bytes(root / about.FILE, (json.dumps(facts, indent=2) + "\n").encode())
         return Dataset.open(root)
 
     @property
@@ -144,12 +134,10 @@ class Dataset:
 
         With `columns` only these of them, and `photo_id`; what is not asked for is not read.
         """
-        names = {f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")}
-        names = {"sha256": "sha256", "path": "path", **names}
-        if columns is not None and (unknown := sorted({*columns} - {*names} - {*schema.PHOTOS.names})):
+        if columns is not None and (unknown := sorted({*columns} - {*OF_FILES} - {*schema.PHOTOS.names})):
             raise KeyError(f"no column {unknown[0]!r} of photos and their files")
         mine = [name for name in schema.PHOTOS.names if columns is None or name in {"photo_id", *columns}]
-        theirs = {name: stored for name, stored in names.items() if columns is None or name in columns}
+        theirs = {name: stored for name, stored in OF_FILES.items() if columns is None or name in columns}
         photos = self.photos_table.current("photo_id", mine)
         if not theirs:
             return photos
@@ -159,7 +147,7 @@ class Dataset:
 
 def _may_stand_in_a_new_dataset(path: Path) -> bool:
     """The locks, and what a creation that was interrupted left."""
-    return path.name == "locks" or (path.name.startswith(atomic.TEMPORARY) and path.name.endswith("-dataset.json"))
+    return path.name == "locks" or (path.name.startswith(atomic.TEMPORARY) and path.name.endswith(f"-{about.FILE}"))
 
 
 def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:

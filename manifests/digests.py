@@ -26,16 +26,18 @@ class Digests:
     @staticmethod
     def of(column: pa.ChunkedArray | pa.Array) -> Digests | None:
         """None where one is null or has not 64 digits."""
-        texts = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if texts.type != pa.string() or texts.null_count:
+        if column.type != pa.string() or column.null_count:
             return None
-        if len(texts) == 0:
-            return Digests(np.empty((0, _WORDS), np.uint64), np.empty(0, np.uint64))
-        _, places, digits = texts.buffers()
-        starts = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-        if (np.diff(starts) != _DIGITS).any():
-            return None
-        words = np.frombuffer(digits, np.uint8)[starts[0] : starts[-1]].view(np.uint64).reshape(-1, _WORDS)
+        pieces = [np.empty((0, _WORDS), np.uint64)]
+        for texts in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            if not len(texts):
+                continue
+            _, places, digits = texts.buffers()
+            starts = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+            if (np.diff(starts) != _DIGITS).any():
+                return None
+            pieces.append(np.frombuffer(digits, np.uint8)[starts[0] : starts[-1]].view(np.uint64).reshape(-1, _WORDS))
+        words = np.concatenate(pieces)
         return Digests(words, words[:, 0] * _MIX[0] + words[:, 1] * _MIX[1])
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import atomic, faults
+from manifests import about, atomic, faults
 from manifests.tables import Table, is_generation, naming, open_part, write_part
 
 
@@ -73,8 +73,8 @@ def _rows_without(file: pq.ParquetFile, column: str, dropped: pa.Array) -> Itera
 
 def name(root: Path, new: Mapping[str, Path], facts: Mapping[str, Any] | None = None) -> None:
     """Make these generations (folders by table) the current ones, all at once; further facts change with them."""
-    path = root / "dataset.json"
-    known = json.loads(path.read_text())
+    path = root / about.FILE
+    known = about.read(root)
     numbers = {table: int(folder.name) for table, folder in new.items()}
     changed = {**known, **(facts or {}), "generations": {**known["generations"], **numbers}}
     with atomic.replacing(path) as temporary:

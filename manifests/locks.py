@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from manifests import plain_json
 from manifests.atomic import make_folder
 from manifests.errors import LockedError
 
@@ -122,10 +123,9 @@ def _me() -> str:
 
 def _read_holder(path: Path) -> dict[str, object]:
     try:
-        holder = json.loads(path.read_text())
+        return plain_json.mapping(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _busy(path: Path, holder: dict[str, object]) -> str:

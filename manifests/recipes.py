@@ -26,6 +26,7 @@ class _StepFile(BaseModel):
     stage: str
     settings: dict[str, Any]
     fingerprint: str | None
+    package: str | None = None
 
 
 class _RecipeFormat(BaseModel):
@@ -43,11 +44,20 @@ class _RecipeFile(BaseModel):
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a recipe. `fingerprint` names its measurements; None before any, or for a metadata stage."""
+    """One stage of a recipe. `fingerprint` names its measurements; None before any, or for a metadata stage.
+
+    `package`: the one that brings the stage, where it is not ours.
+    """
 
     stage: str
     settings: Mapping[str, Any]
     fingerprint: str | None = None
+    package: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What the recipe's file says of it."""
+        facts = {"stage": self.stage, "settings": dict(self.settings), "fingerprint": self.fingerprint}
+        return facts if self.package is None else {**facts, "package": self.package}
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,7 @@ class Recipe:
 
     def to_json(self) -> bytes:
         """The file's bytes: the same recipe gives the same bytes."""
-        steps = [
-            {"stage": step.stage, "settings": dict(step.settings), "fingerprint": step.fingerprint}
-            for step in self.steps
-        ]
+        steps = [step.facts() for step in self.steps]
         facts = {"format": FORMAT, "name": self.name, "steps": steps, "reviews": self.reviews}
         return (json.dumps(facts, indent=2, sort_keys=False) + "\n").encode()
 
@@ -105,7 +112,7 @@ def load(root: Path, name: str) -> Recipe | None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise SetupError(f"{path} is not a readable recipe ({where}: {first['msg']}); restore or remove it") from error
-    steps = tuple(Step(step.stage, step.settings, step.fingerprint) for step in facts.steps)
+    steps = tuple(Step(step.stage, step.settings, step.fingerprint, step.package) for step in facts.steps)
     return Recipe(name, steps, facts.reviews)
 
 

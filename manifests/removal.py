@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, thumbnails
+from manifests import atomic, faults, plain_json, store, thumbnails
 from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
@@ -37,7 +37,6 @@ class Doomed:
     generations: Mapping[str, int]
     photo_ids: Sequence[str]
     files: Mapping[str, str]  # sha256 -> path of images that no photo uses any more
-    databases: Sequence[str]  # SQLite files with rows by photo_id or sha256
 
 
 def announce(dataset: Dataset, doomed: Doomed) -> None:
@@ -45,34 +44,46 @@ def announce(dataset: Dataset, doomed: Doomed) -> None:
     atomic.write_bytes(dataset.root / JOURNAL, json.dumps(dataclasses.asdict(doomed)).encode())
 
 
-def finish(dataset: Dataset) -> bool:
-    """Complete a take-down whose tables were rewritten; call under the crawl's lock. Whether there was one."""
+def finish(dataset: Dataset, databases: Sequence[Path]) -> bool:
+    """Complete a take-down whose tables were rewritten; call under the crawl's lock. Whether there was one.
+
+    `databases`: SQLite files with rows by photo_id or sha256. What a journal says goes only inside the dataset.
+    """
     path = dataset.root / JOURNAL
     try:
-        doomed = Doomed(**json.loads(path.read_text()))
+        doomed = _read(path.read_bytes())
     except FileNotFoundError:
         return False
-    except (ValueError, TypeError) as error:
-        raise SetupError(f"{path} is damaged ({error}); remove it and run lhq remove again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SetupError(f"{path} is damaged ({error!r}); remove it and run lhq remove again") from error
     generations = Dataset.open(dataset.root).generations
     committed = all(generations.get(table) == number for table, number in doomed.generations.items())
     if committed:
         _remove_images(dataset, doomed.files)
         faults.point("remove.inside")
-        for database in doomed.databases:
-            forget(Path(database), doomed.photo_ids, list(doomed.files))
+        for database in databases:
+            forget(database, doomed.photo_ids, list(doomed.files))
         _remove_caches(dataset)
     path.unlink()
     atomic.fsync(dataset.root)
     return committed
 
 
+def _read(journal: bytes) -> Doomed:
+    facts = plain_json.mapping(journal)
+    return Doomed(
+        {str(table): int(number) for table, number in facts["generations"].items()},
+        [str(photo_id) for photo_id in facts["photo_ids"]],
+        {str(sha256): str(path) for sha256, path in facts["files"].items()},
+    )
+
+
 def _remove_images(dataset: Dataset, files: Mapping[str, str]) -> None:
-    """Unlink images and their thumbnails; one that a photo uses (again) stays."""
+    """Unlink images and their thumbnails; one that a photo uses (again) stays, and what is none of the store's."""
     used = dataset.files_table.read(["sha256"])["sha256"]
     kept = set(used.filter(pc.is_in(used, value_set=pa.array(list(files), pa.string()))).to_pylist())
     for sha256, path in files.items():
-        if sha256 not in kept:
+        if sha256 not in kept and store.sha256_in(path) == sha256:
             (dataset.root / path).unlink(missing_ok=True)
             (dataset.root / "damaged" / Path(path).name).unlink(missing_ok=True)  # put aside by lhq verify
             with contextlib.suppress(FileNotFoundError):
@@ -115,7 +126,7 @@ def forget(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> None
 
 
 def _naming(path: Path) -> contextlib.AbstractContextManager[None]:
-    return naming(path, "mend that and run the same command again")
+    return naming(path, "mend that and run the same command again; lhq verify --repair mends what can be mended")
 
 
 def _open(path: Path) -> sqlite3.Connection:

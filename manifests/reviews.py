@@ -101,8 +101,9 @@ def load(root: Path) -> Verdicts:
         _check_format(database, path)
         newest = "SELECT max(number) FROM decisions GROUP BY reviewer, photo_id"
         rows = database.execute(f"SELECT {_COLUMNS} FROM decisions WHERE number IN ({newest})").fetchall()  # noqa: S608
+        decisions = [_decision(row) for row in rows]
     standing: dict[str, dict[str, Decision]] = {}
-    for decision in map(_decision, rows):
+    for decision in decisions:
         if decision.verdict != UNDECIDED:
             standing.setdefault(decision.photo_id, {})[decision.reviewer] = decision
     return Verdicts(standing)
@@ -157,7 +158,8 @@ class Reviews:
                 f"SELECT {_COLUMNS} FROM decisions WHERE number > ? ORDER BY number",  # noqa: S608
                 (self._seen,),
             ).fetchall()
-        for decision in map(_decision, rows):
+            decisions = [_decision(row) for row in rows]
+        for decision in decisions:
             self._follow(decision)
 
     def decide(
@@ -261,8 +263,15 @@ class Reviews:
 
 
 def _decision(row: tuple[int, str, str, str, str, int | None]) -> Decision:
+    """The decision of a row. Raises sqlite3.DatabaseError for one that no review wrote."""
     number, photo_id, reviewer, verdict, decided_at, undoes = row
-    return Decision(number, photo_id, reviewer, verdict, datetime.fromisoformat(decided_at), undoes)
+    try:
+        moment = datetime.fromisoformat(decided_at)
+        if moment.tzinfo is None or verdict not in VERDICTS or not isinstance(photo_id, str):
+            raise ValueError(verdict)
+    except (TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError(f"row {number} is no decision") from error
+    return Decision(number, photo_id, str(reviewer), verdict, moment, undoes)
 
 
 def _open(path: Path, local: bool) -> sqlite3.Connection:

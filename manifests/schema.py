@@ -1,7 +1,8 @@
-"""The columns of every table: the one place where they are stated.
+"""The columns of every table, with what they mean: the one place where they are stated.
 
 Times are UTC; sizes are pixels after EXIF orientation. Measurement tables add the stage's own columns to
-`measurement_schema`. Readable by pandas, DuckDB and Polars without this package.
+`measurement_schema`. Readable by pandas, DuckDB and Polars without this package; what a column means stands in the
+Parquet files too, as the metadata of its field.
 """
 
 from __future__ import annotations
@@ -14,64 +15,100 @@ FORMAT = 1  # of the dataset folder; a newer one is refused
 
 _TIME = pa.timestamp("us", tz="UTC")
 _STRINGS = pa.list_(pa.string())
+_MEANING = b"meaning"
+
+
+def column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = True) -> pa.Field:
+    """A column that says what it means; Markdown, half a sentence."""
+    return pa.field(name, kind, nullable=nullable, metadata={_MEANING: meaning.encode()})
+
+
+def meaning(field: pa.Field) -> str:
+    """What a column means; empty where nothing was said."""
+    said: bytes = (field.metadata or {}).get(_MEANING, b"")
+    return said.decode()
+
 
 SIGHTINGS = pa.schema(
     [
-        pa.field("photo_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("query", pa.string(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),
-        pa.field("seen_at", _TIME, nullable=False),
+        column("photo_id", pa.string(), "the photo that was found", nullable=False),
+        column("source", pa.string(), "the source that found it", nullable=False),
+        column(
+            "query",
+            pa.string(),
+            "what was searched for; of files their label, category or release, of painted scenes their kind",
+            nullable=False,
+        ),
+        column("rank", pa.int32(), "its place among what the query found, from 0", nullable=False),
+        column("seen_at", _TIME, "when it was found", nullable=False),
     ]
 )
 
 PHOTOS = pa.schema(
     [
-        pa.field("photo_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("source_id", pa.string(), nullable=False),
-        pa.field("page_url", pa.string()),
-        pa.field("image_url", pa.string()),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("title", pa.string()),
-        pa.field("description", pa.string()),
-        pa.field("tags_raw", _STRINGS, nullable=False),
-        pa.field("tags", _STRINGS, nullable=False),
-        pa.field("author", pa.string()),
-        pa.field("author_url", pa.string()),
-        pa.field("license", pa.string(), nullable=False),
-        pa.field("license_url", pa.string()),
-        pa.field("attribution", pa.string()),
-        pa.field("taken_at", _TIME),
-        pa.field("uploaded_at", _TIME),
-        pa.field("seen_at", _TIME, nullable=False),
-        pa.field("extra", pa.string(), nullable=False),
+        column(
+            "photo_id", pa.string(), "`source:` and a name that never changes, `flickr:123` for one", nullable=False
+        ),
+        column("source", pa.string(), "`unsplash`, `flickr`, `lsun`, `folder`, `synthetic`", nullable=False),
+        column("source_id", pa.string(), "the name in its source", nullable=False),
+        column("page_url", pa.string(), "the photo's page, for people"),
+        column("image_url", pa.string(), "where its file is fetched"),
+        column("width", pa.int32(), "pixels, as the source promises them"),
+        column("height", pa.int32(), "pixels, as the source promises them"),
+        column("title", pa.string(), "the author's title"),
+        column("description", pa.string(), "the author's description, or the source's"),
+        column("tags_raw", _STRINGS, "tags as the source writes them", nullable=False),
+        column("tags", _STRINGS, "the same in normal form: lower case, letters and digits only", nullable=False),
+        column("author", pa.string(), "the author's name"),
+        column("author_url", pa.string(), "the author's page"),
+        column(
+            "license",
+            pa.string(),
+            "SPDX identifier, else `LicenseRef-Unsplash`, `LicenseRef-US-Gov`, `LicenseRef-PDM` or "
+            "`LicenseRef-unknown`",
+            nullable=False,
+        ),
+        column("license_url", pa.string(), "the licence's text"),
+        column("attribution", pa.string(), "the credit line to print beside the picture"),
+        column("taken_at", _TIME, "when the photograph was taken, where that is known"),
+        column("uploaded_at", _TIME, "when it was published"),
+        column("seen_at", _TIME, "when the source was asked", nullable=False),
+        column("extra", pa.string(), "what else the source says, as a JSON object", nullable=False),
     ]
 )
 
 FILES = pa.schema(
     [
-        pa.field("photo_id", pa.string(), nullable=False),
-        pa.field("sha256", pa.string()),
-        pa.field("path", pa.string()),
-        pa.field("bytes", pa.int64()),
-        pa.field("format", pa.string()),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("fetched_at", _TIME, nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("http_status", pa.int32()),
+        column("photo_id", pa.string(), "the photo whose file was fetched", nullable=False),
+        column("sha256", pa.string(), "of the bytes as received; the name of the stored file"),
+        column("path", pa.string(), "where it lies in the dataset's folder"),
+        column("bytes", pa.int64(), "length of the file"),
+        column(
+            "format",
+            pa.string(),
+            "what its bytes are, whatever its name says: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`",
+        ),
+        column("width", pa.int32(), "pixels of the file itself"),
+        column("height", pa.int32(), "pixels of the file itself"),
+        column("fetched_at", _TIME, "when this was tried", nullable=False),
+        column(
+            "status",
+            pa.string(),
+            "`ok`; `failed`: a passing trouble, tried again by the same command; `given_up`: final, unless "
+            "`--retry-failed`",
+            nullable=False,
+        ),
+        column("error", pa.string(), "why not, where it is not `ok`"),
+        column("http_status", pa.int32(), "the host's answer, where it gave one"),
     ]
 )
 
 # What is left of photos that were taken down; `tombstones.py` says what is hashed.
 TOMBSTONES = pa.schema(
     [
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("removed_at", _TIME, nullable=False),
-        pa.field("hash", pa.string(), nullable=False),
+        column("kind", pa.string(), "what was named: `id`, `author` or `url`", nullable=False),
+        column("removed_at", _TIME, "when the photo was taken down", nullable=False),
+        column("hash", pa.string(), "keyed BLAKE2b of it; the key is `salt` of dataset.json", nullable=False),
     ]
 )
 
@@ -88,8 +125,13 @@ def measurement_table(stage: str) -> str:
 def measurement_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
     """An image stage's table: the file, the fingerprint, what went wrong, then the stage's own columns."""
     key = [
-        pa.field("sha256", pa.string(), nullable=False),
-        pa.field("fingerprint", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
+        column("sha256", pa.string(), "the file that was measured", nullable=False),
+        column(
+            "fingerprint",
+            pa.string(),
+            "what it was measured with: the stage's version, measuring settings, weights and fit",
+            nullable=False,
+        ),
+        column("error", pa.string(), "why it could not be measured; then the stage's own columns are null"),
     ]
     return pa.schema(key + [pa.field(name, kind) for name, kind in columns.items()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,27 @@ from functools import cached_property
 from pathlib import Path
 
 from manifests import atomic
+from manifests.errors import InputError
 from manifests.locks import on_local_disk
+
+_PATH = re.compile(r"images/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]+", re.ASCII)
+
+
+def sha256_in(path: str | None) -> str | None:
+    """The hash that a path of a stored image names; None for any other text, such as one that leads elsewhere."""
+    match = _PATH.fullmatch(path or "")
+    return match[2] if match else None
+
+
+def read(root: Path, path: str | None) -> bytes:
+    """The bytes of the image that lies at a path in the dataset at `root`.
+
+    Raises InputError for a path that is none of the store's (rows may come from strangers), FileNotFoundError where
+    the file is gone.
+    """
+    if path is None or sha256_in(path) is None:
+        raise InputError("its path does not lie in the image store")
+    return (root / path).read_bytes()
 
 
 @dataclass(frozen=True)

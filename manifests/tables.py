@@ -73,6 +73,15 @@ class Table:
         schema = pa.schema([self.schema.field(name) for name in columns])
         return self._retrying(lambda parts: _read_parts(parts, schema, (column, value)))
 
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of `read`, a row group at a time, so that little of a large table is in memory."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        with contextlib.ExitStack() as stack:
+            # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
+            files = self._retrying(lambda parts: [(part, stack.enter_context(open_part(part))) for part in parts])
+            for part, file in files:
+                yield from _batches(part, file, schema)
+
     def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The latest row of each key, in order of the key's first appearance."""
         return latest(self.read(columns), key)
@@ -134,7 +143,7 @@ class Table:
             if sum(part.path.stat().st_size for part in tail) > MERGE_BYTES:
                 return
             with atomic.replacing(self._path(tail[0].first, tail[-1].last)) as temporary:
-                write_part(temporary, self.schema, _batches(tail, self.schema))
+                write_part(temporary, self.schema, _batches_of(tail, self.schema))
                 faults.point("part.merge.before_rename")
             self._remove_replaced(keep=tail)  # a reader may have just listed these
 
@@ -172,12 +181,16 @@ def take(rows: pa.Table, at: pa.Array | pa.ChunkedArray) -> pa.Table:
 def latest_at(wanted: pa.ChunkedArray | pa.Array, keys: pa.ChunkedArray | pa.Array) -> pa.Array:
     """For each wanted key the place of its last row among `keys`; null where it has none."""
     last = len(keys) - 1
-    backwards = keys.take(pa.array(np.arange(last, -1, -1)))
-    if isinstance(backwards, pa.ChunkedArray):
-        backwards = backwards.combine_chunks()
+    backwards = in_one(keys.take(pa.array(np.arange(last, -1, -1))))
     at = pc.index_in(wanted, value_set=backwards)  # of a key that stands twice it finds the first
-    at = pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64()))
-    return at.combine_chunks() if isinstance(at, pa.ChunkedArray) else at
+    return in_one(pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64())))
+
+
+def in_one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column as one array; where it is one already nothing is copied, as `combine_chunks` would."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def sorted_by(rows: pa.Table, key: str) -> pa.Table:
@@ -194,8 +207,7 @@ def _large(kind: pa.DataType) -> pa.DataType:
 
 def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:
     """The rows whose key is not among `known` (anti-join)."""
-    values = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
-    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=values)))
+    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=in_one(known))))
 
 
 def is_generation(folder: Path) -> bool:
@@ -284,33 +296,47 @@ def open_part(part: Part) -> pq.ParquetFile:
         return pq.ParquetFile(part.path, page_checksum_verification=True)
 
 
+def read_through(file: pq.ParquetFile) -> int:
+    """Read everything once, a row group at a time, so that damage is met; the number of rows."""
+    return sum(file.read_row_group(group).num_rows for group in range(file.num_row_groups))
+
+
 @contextlib.contextmanager
 def naming(part: Part) -> Iterator[None]:
     """SetupError that names the part where its content is damaged."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system's trouble; Arrow's own complaints about content carry no number
         raise SetupError(f"{part.path} is damaged ({error}); restore it from a backup of the dataset") from error
 
 
 def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with these columns. Raises ValueError where one that every row must have is empty in some."""
     columns = [
         rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
+    for field, column in zip(schema, columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise ValueError(f"{column.null_count:,} rows without {field.name}")
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _batches(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches_of(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of several parts, a row group at a time, so that a merge holds little in memory."""
     for part in parts:
         with open_part(part) as file:
-            for group in range(file.num_row_groups):
-                with naming(part):
-                    rows = _conform(file.read_row_group(group), schema)
-                yield from rows.to_batches()
+            yield from _batches(part, file, schema)
+
+
+def _batches(part: Part, file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    present = [name for name in schema.names if name in file.schema_arrow.names]
+    for group in range(file.num_row_groups):
+        with naming(part):
+            rows = _conform(file.read_row_group(group, columns=present), schema)
+        yield from rows.to_batches()
 
 
 def write_part(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], fault: str | None = None) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from manifests import atomic
+from manifests import atomic, store
 from manifests.decode import decode
+from manifests.errors import InputError
 
 HEIGHT, WIDEST = 256, 1024  # pixels of a thumbnail, unless the picture is smaller
 FOLDER = "thumbnails"
@@ -25,15 +26,17 @@ def path_of(root: Path, sha256: str) -> Path:
 def thumbnail(root: Path, sha256: str, path: str) -> bytes:
     """A JPEG of the image at `path` (relative to the dataset), from the cache or made now.
 
-    Raises InputError where the image is damaged, FileNotFoundError where it is gone. A dataset that cannot be written
-    has no cache.
+    Raises InputError where the image is damaged or the path is not its own, FileNotFoundError where it is gone. A
+    dataset that cannot be written has no cache.
     """
+    if store.sha256_in(path) != sha256:
+        raise InputError("its path is not that of its hash")
     cached = path_of(root, sha256)
     with contextlib.suppress(OSError):
         data = cached.read_bytes()
         if data.startswith(_BEGIN) and data.endswith(_END):  # not synced: a power cut may have cut it
             return data
-    data = reduced((root / path).read_bytes(), WIDEST, HEIGHT, quality=80)
+    data = reduced(store.read(root, path), WIDEST, HEIGHT, quality=80)
     with contextlib.suppress(OSError):
         _write(cached, data)
         if not (root / path).exists():  # taken down meanwhile, perhaps after thumbnails were removed

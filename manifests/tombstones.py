@@ -9,13 +9,12 @@ dataset can still test whether one given photo is among them: that is what a cra
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manifests import addresses
+from manifests import about, addresses
 from manifests.dataset import Dataset
 from manifests.records import Photo
 
@@ -87,4 +86,4 @@ def hash_of(salt: bytes, kind: str, key: str) -> str:
 
 def salt(root: Path) -> bytes:
     """The dataset's salt; empty where a toolkit before tombstones made it and nothing was removed yet."""
-    return bytes.fromhex(str(json.loads((root / "dataset.json").read_text()).get("salt", "")))
+    return bytes.fromhex(about.read(root)["salt"])

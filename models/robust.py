@@ -9,6 +9,7 @@ that fewer pictures than dimensions suffice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,16 @@ class RobustGaussian:
         """Mahalanobis distance float64 [n] of each of the features [n, dims]."""
         scaled = (features.to("cpu", torch.float64) - self.centre) / self.scale
         return _squared(self.factor, scaled).sqrt()
+
+    @staticmethod
+    def of(state: Mapping[str, Tensor], dims: int) -> RobustGaussian:
+        """What `state` told of features of so many dimensions. Raises ValueError for anything else."""
+        sizes = {"centre": [dims], "scale": [dims], "factor": [dims, dims]}
+        if {name: list(tensor.shape) for name, tensor in state.items()} != sizes:
+            raise ValueError(f"it is no Gaussian of {dims} dimensions")
+        if not all(tensor.dtype == torch.float64 and tensor.isfinite().all() for tensor in state.values()):
+            raise ValueError("it holds numbers that are none")
+        return RobustGaussian(**state)
 
     def state(self) -> dict[str, Tensor]:
         """All there is, by name."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -182,6 +181,15 @@ class _Unused:
     """Stands for a class that a checkpoint names and nobody here needs."""
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor's numbers are there, each once: a small file may claim terabytes of one number."""
+    import torch
+
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.nbytes <= tensor.untyped_storage().nbytes()
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a file, on the CPU, without running any code of it.
 
@@ -189,7 +197,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     `state_dict` or `model`. Raises WeightsError for any other file.
     """
     import torch
-    from safetensors import SafetensorError
 
     try:
         if path.suffix == ".safetensors":
@@ -200,7 +207,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", "'torch.load' received a zip file", UserWarning)  # it then refuses it
             with torch.serialization.safe_globals([(_Unused, name) for name in _BESIDE]):
                 stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError, OSError, SafetensorError) as error:
+    except Exception as error:  # a broken file fails in any way it likes
         what = str(error).partition("\n")[0].partition(" This file can")[0] or type(error).__name__
         what = "".join(letter for letter in what if letter.isprintable())
         raise WeightsError(
@@ -212,4 +219,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             stored = stored[key]
     if not isinstance(stored, dict) or not all(isinstance(one, torch.Tensor) for one in stored.values()) or not stored:
         raise WeightsError(f"{path} holds no tensors by name: give a checkpoint of a network's state_dict")
+    if odd := next((name for name, tensor in stored.items() if not _is_plain(tensor)), None):
+        raise WeightsError(f"{path} holds {str(odd)[:80]!a}, which is no plain tensor, or claims more than it has")
     return {str(name): tensor for name, tensor in stored.items()}

@@ -26,7 +26,7 @@ from pipelines.discovery import Discovery, rows_of
 from pipelines.engine.feed import ClosedError, Feed
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
-from pipelines.frontier import Frontier, SourceListing, path_of
+from pipelines.frontier import Frontier, SourceListing, databases, path_of
 from pipelines.sources.base import HostDownError, Page, Source, StoredFile, Wanted
 from pipelines.wanted import Attempts, to_fetch
 
@@ -72,7 +72,7 @@ def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, wish: Wish | No
     """List and fetch everything the sources have. Safe to kill and run again."""
     tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table, dataset.tombstones_table]
     with dataset.lock(CRAWL_LOCK, tables) as lock:
-        removal.finish(dataset)
+        removal.finish(dataset, databases(dataset.root))
         dataset.store.sweep()
         for source in sources:
             source.check(_Stored(dataset, source.name))

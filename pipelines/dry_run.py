@@ -18,8 +18,7 @@ from pipelines.engine.measure import ImageItem, StageWorker, current_fingerprint
 from pipelines.engine.share import Share
 from pipelines.engine.stage import Stage
 from pipelines.filter import Request, asked_for, is_refit
-from pipelines.filters import make_stage
-from pipelines.funnel import PENDING, Found, Funnel, columns_read, in_funnel_order
+from pipelines.funnel import PENDING, Found, Funnel, columns_read, in_funnel_order, stage_of
 
 WARM_UP, SAMPLE = 4, 24  # images measured for nothing, and images timed
 
@@ -43,7 +42,7 @@ def plan(dataset: Dataset, request: Request, workers: int | None) -> list[Planne
     `workers` (0: this process; None: one per core) would measure them.
     """
     recipe = asked_for(dataset, request)
-    stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
+    stages = {step.stage: stage_of(recipe, step) for step in recipe.steps}
     for stage in stages.values():
         stage.weights_hash()  # SetupError where a file it needs is missing
     funnel = Funnel(dataset, columns_read(stages.values()))

@@ -26,7 +26,7 @@ def every_lock(dataset: Dataset, *, sweeping: bool = True) -> Iterator[list[Lock
 
     `sweeping`: what killed writers left in the tables is removed.
     """
-    stages = {*STAGES, *(name.removeprefix(MEASUREMENTS) for name in measurement_tables(dataset))}
+    stages = {*STAGES.names(), *(name.removeprefix(MEASUREMENTS) for name in measurement_tables(dataset))}
     guarded: dict[str, list[Table]] = {
         stage_lock(stage): [any_table(dataset, MEASUREMENTS + stage)] for stage in stages
     }

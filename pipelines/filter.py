@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from manifests import recipes, reviews
 from manifests.dataset import RECIPES_LOCK, Dataset
-from manifests.errors import MisuseError, SetupError
+from manifests.errors import MisuseError
 from manifests.recipes import Recipe, Step
+from manifests.settings import parse
 from pipelines.engine.measure import Measured, bring_up_to_date, current_fingerprint, sweep
 from pipelines.engine.pool import Pool
 from pipelines.engine.stage import Stage
-from pipelines.filters import STAGES, make_stage
-from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order
+from pipelines.filters import STAGES, in_order, make_stage, package_of
+from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order, stage_of
 
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {  # what a budget of the benchmark sets, by stage
     "smoke": {"invariance": {"network": "small"}},
@@ -50,15 +51,11 @@ class Filtered:
 
 def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     """`stage.name=value` texts by stage."""
-    settings: dict[str, dict[str, str]] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        stage, dot, name = path.partition(".")
-        if not (equals and dot and stage and name):
-            raise MisuseError(f"--set {text}: write it as stage.name=value, such as resolution.min_side=256")
-        if stage not in STAGES:
-            raise MisuseError(f"--set {text}: no stage is called {stage!r}; there are: {', '.join(STAGES)}")
-        settings.setdefault(stage, {})[name] = value
+    settings = parse(texts, "stage.name=value, such as resolution.min_side=256")
+    for stage, given in settings.items():
+        if stage not in (known := STAGES.names()):
+            text = next(f"{stage}.{name}={value}" for name, value in given.items())
+            raise MisuseError(f"--set {text}: no stage is called {stage!r}; there are: {', '.join(known)}")
     return settings
 
 
@@ -69,14 +66,16 @@ def with_budget(
     if budget is not None and budget not in BUDGETS:
         raise MisuseError(f"--budget {budget}: there is no such budget; there are: {', '.join(BUDGETS)}")
     of_budget = BUDGETS[budget] if budget is not None else {}
-    both = {name: {**(of_budget.get(name, {}) if name in stages else {}), **settings.get(name, {})} for name in STAGES}
-    return {name: given for name, given in both.items() if given}
+    both: dict[str, dict[str, str]] = {name: dict(given) for name, given in of_budget.items() if name in stages}
+    for name, given in settings.items():
+        both[name] = {**both.get(name, {}), **given}
+    return both
 
 
 def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
     """Bring the subset up to date: recipe first, then stage by stage. Safe to kill and run again."""
     recipe = _saved_as_asked(dataset, request)
-    stages = {step.stage: make_stage(step.stage, step.settings) for step in recipe.steps}
+    stages = {step.stage: stage_of(recipe, step) for step in recipe.steps}
     for stage in stages.values():
         stage.weights_hash()  # SetupError before anything is measured, not between
     funnel = Funnel(dataset, columns_read(stages.values()))
@@ -155,23 +154,23 @@ def _new(dataset: Dataset, request: Request) -> Recipe:
 def changed(recipe: Recipe, request: Request) -> Recipe:
     """The recipe after adding, setting and dropping; MisuseError where the request does not fit it."""
     for stage in request.drop:
-        if recipe.step(stage) is None and stage not in STAGES:
-            raise MisuseError(f"--drop {stage}: there is no such stage; there are: {', '.join(STAGES)}")
+        if recipe.step(stage) is None and stage not in (known := STAGES.names()):
+            raise MisuseError(f"--drop {stage}: there is no such stage; there are: {', '.join(known)}")
         if recipe.step(stage) is None:
             raise MisuseError(f"--drop {stage}: it is not in the recipe of {recipe.name!r}")
     if overlap := sorted(set(request.drop) & set(request.stages)):
         raise MisuseError(f"{overlap[0]} is both named and dropped: choose one")
-    named = {step.stage for step in recipe.steps} - set(request.drop) | set(request.stages)
-    if unknown := sorted(named - set(STAGES)):
-        raise SetupError(
-            f"the recipe of {recipe.name!r} has a stage {unknown[0]!r}, which this toolkit does not know: "
-            f"upgrade the toolkit, or take the stage out with --drop {unknown[0]}"
-        )
+    kept = [step for step in recipe.steps if step.stage not in request.drop]
+    for step in kept:
+        stage_of(recipe, step)  # SetupError where it is not known, or no longer
+    named = {step.stage for step in kept} | set(request.stages)
     for stage, given in request.settings.items():
         if stage not in named:
             typed = ", ".join(f"{stage}.{name}={value}" for name, value in given.items())
-            raise MisuseError(f"--set {typed}: {stage} is not in the recipe of {recipe.name!r}; add it with --{stage}")
-    steps = [_step(recipe, stage, request.settings.get(stage, {})) for stage in STAGES if stage in named]
+            raise MisuseError(
+                f"--set {typed}: {stage} is not in the recipe of {recipe.name!r}; add it with --stage {stage}"
+            )
+    steps = [_step(recipe, stage, request.settings.get(stage, {})) for stage in in_order(named)]
     if not steps and not request.drop:
         raise MisuseError(f"the recipe of {recipe.name!r} is empty: name stages, such as --tags --resolution, or --all")
     return replace(recipe, steps=tuple(steps))
@@ -180,13 +179,14 @@ def changed(recipe: Recipe, request: Request) -> Recipe:
 def _step(recipe: Recipe, name: str, settings: Mapping[str, str]) -> Step:
     """The step with new settings; its fingerprint stays while the measuring parameters do."""
     old = recipe.step(name)
+    package = package_of(name)
     stage = make_stage(name, {**(old.settings if old else {}), **settings})
     if old is None or settings:
         stage.weights_hash()  # SetupError where a file they name is missing, before the recipe says so for good
     whole = stage.settings.model_dump(mode="json")
     if old is not None and make_stage(name, old.settings).settings.measuring() == stage.settings.measuring():
-        return Step(name, whole, old.fingerprint)
-    return Step(name, whole)
+        return Step(name, whole, old.fingerprint, package)
+    return Step(name, whole, package=package)
 
 
 def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import recipes
+from manifests import plain_json, recipes
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
+from manifests.recipes import Step
+from manifests.tables import read_through
 from pipelines import frontier
+from pipelines.filters import STAGES
 
 REVIEWS = "reviews.sqlite"
 
@@ -77,6 +79,8 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
             found.findings.append(Finding(Kind.RECIPE, f"subsets/{name}.json", str(error)))
             continue
         for step in recipe.steps if recipe else ():
+            if (absent := _absent(step)) is not None:
+                found.notes.append(f"the recipe of subset {name!r} can be read but not used: {absent}")
             folder = dataset.fits_folder(step.stage)
             if step.fingerprint and folder.is_dir() and not (folder / step.fingerprint / "fit.json").is_file():
                 where = inside(dataset, folder / step.fingerprint)
@@ -87,16 +91,27 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
     for path in sorted((dataset.root / "subsets").glob("[!.]*.parquet")):
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                file.read()
+                read_through(file)
         except (pa.ArrowException, OSError) as error:
             found.findings.append(Finding(Kind.CACHE, inside(dataset, path), str(error).splitlines()[0]))
+
+
+def _absent(step: Step) -> str | None:
+    """Why a stage of another package cannot be used here; None where nothing is seen to be wrong."""
+    if step.package is None:
+        return None
+    try:
+        STAGES.plugin(step.stage, step.package)
+    except SetupError as error:
+        return str(error)
+    return None
 
 
 def _problem_of_fit(path: Path) -> str | None:
     """What is wrong with a file of a fit; None where nothing is seen to be."""
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text())
+            plain_json.loads(path.read_bytes())
         elif path.suffix == ".safetensors":
             from safetensors import safe_open
 
@@ -127,10 +142,8 @@ def _check_exports(dataset: Dataset, found: Verified) -> None:
     lines: Sequence[str] = path.read_text(errors="replace").splitlines() if path.exists() else ()
     for number, line in enumerate(lines, start=1):
         try:
-            whole = isinstance(json.loads(line), dict)
+            plain_json.mapping(line)
         except ValueError:
-            whole = False
-        if not whole:
             found.findings.append(Finding(Kind.RECORD, path.name, f"line {number} is not a JSON object"))
 
 

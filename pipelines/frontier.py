@@ -19,6 +19,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests import reviews
 from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.locks import on_local_disk
@@ -41,6 +42,11 @@ def path_of(root: Path) -> Path:
     return folder / "crawls" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.sqlite"
 
 
+def databases(root: Path) -> list[Path]:
+    """The SQLite files of the dataset at `root` that have rows by photo."""
+    return [path_of(root), root / reviews.NAME]
+
+
 class Frontier:
     """The cursors of all tasks. A context manager; safe to use from several threads of the one process that writes."""
 
@@ -52,8 +58,8 @@ class Frontier:
             try:
                 self._database = _open(path)
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):  # locked, full, not permitted: not damaged
-                    raise
+                if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise  # locked, full, not permitted: not damaged
                 path.replace(path.with_name(f"{path.name}.damaged"))
                 for more in ("-wal", "-shm"):
                     path.with_name(path.name + more).unlink(missing_ok=True)
@@ -67,7 +73,7 @@ class Frontier:
     def is_done(self, source: str, task: str) -> bool:
         """Whether a task was read to its end."""
         row = self._row(source, task)
-        return row is not None and bool(row[1])
+        return row is not None and row[1]
 
     def record(self, source: str, task: str, cursor: str, done: bool) -> None:
         """Note how far a task is read, after its rows are in the tables."""
@@ -83,12 +89,12 @@ class Frontier:
                 "DELETE FROM progress WHERE source = ? AND substr(task, 1, ?) = ?", (source, len(prefix), prefix)
             )
 
-    def _row(self, source: str, task: str) -> tuple[str, int] | None:
+    def _row(self, source: str, task: str) -> tuple[str, bool] | None:
         with self._lock, self._naming():
             found = self._database.execute(
                 "SELECT cursor, done FROM progress WHERE source = ? AND task = ?", (source, task)
             ).fetchone()
-        return None if found is None else (str(found[0]), int(found[1]))
+        return None if found is None else (str(found[0]), bool(found[1]))
 
     def _naming(self) -> contextlib.AbstractContextManager[None]:
         return naming(self._path, "mend that and run the same command again: what was not noted is read again")
@@ -110,7 +116,9 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last pages' cursors: read again
         with database:
             database.execute(_TABLE)
-            database.execute("SELECT count(*) FROM progress").fetchone()
+            database.execute("SELECT count(*), max(source, task, cursor, done) FROM progress").fetchone()
+            if database.execute("SELECT type, name FROM sqlite_master").fetchall() != [("table", "progress")]:
+                raise sqlite3.DatabaseError("it holds what no crawl wrote")
     except BaseException:
         database.close()
         raise

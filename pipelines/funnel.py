@@ -27,10 +27,11 @@ from manifests.reviews import Verdicts
 from manifests.tables import latest_at, sorted_by, take
 from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
-from pipelines.filters import STAGES, make_stage
+from pipelines.filters import make_stage, stage_type
 
 ALWAYS_READ = ("photo_id", "sha256", "path", "file_status", "file_error")
 NOT_REACHED, KEPT, REJECTED, ERROR, PENDING = range(5)
+HASHED_AT_ONCE = 65_536  # members, as text
 
 Mask = npt.NDArray[np.bool_]
 
@@ -205,18 +206,13 @@ class Funnel:
         return "not measured yet"
 
     def subset_hash(self) -> str:
-        """Hash of the subset: its sorted photo ids and file hashes."""
+        """Hash of the subset: sha256 over lines `photo_id TAB sha256` of its members, in order of photo_id."""
         members = sorted_by(self.photos.select(["photo_id", "sha256"]).filter(pa.array(self.members)), "photo_id")
-        pairs = zip(members["photo_id"].to_pylist(), members["sha256"].to_pylist(), strict=True)
-        return hash_of_members(pairs)
-
-
-def hash_of_members(pairs: Iterable[tuple[str, str]]) -> str:
-    """sha256 over lines `photo_id TAB sha256`, in order of photo_id."""
-    digest = hashlib.sha256()
-    for photo_id, sha256 in pairs:
-        digest.update(f"{photo_id}\t{sha256}\n".encode())
-    return digest.hexdigest()
+        digest = hashlib.sha256()
+        for some in members.to_batches(max_chunksize=HASHED_AT_ONCE):
+            pairs = zip(*(column.to_pylist() for column in some.columns), strict=True)
+            digest.update("".join(f"{photo_id}\t{sha256}\n" for photo_id, sha256 in pairs).encode())
+        return digest.hexdigest()
 
 
 def walk(
@@ -235,7 +231,7 @@ def walk(
 
 def in_funnel_order(steps: Sequence[Step]) -> list[Step]:
     """The steps as photos meet them: those of stages that decide last at the end."""
-    return sorted(steps, key=lambda step: step.stage in STAGES and STAGES[step.stage].decides_last)
+    return sorted(steps, key=lambda step: stage_type(step.stage, step.package).decides_last)
 
 
 def columns_read(stages: Iterable[Stage[Any]], more: Sequence[str] | None = ()) -> list[str] | None:
@@ -247,14 +243,19 @@ def columns_read(stages: Iterable[Stage[Any]], more: Sequence[str] | None = ()) 
 
 
 def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
-    """The stage of a stored recipe; SetupError where this toolkit has none such."""
+    """The stage of a stored recipe; SetupError where neither this toolkit nor a package that is installed has it."""
+    drop = f"lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
     try:
-        return make_stage(step.stage, step.settings)
+        return make_stage(step.stage, step.settings, step.package)
     except MisuseError as error:
         raise SetupError(
-            f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade the toolkit, "
-            f"or change the recipe with: lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
+            f"the recipe of subset {recipe.name!r} is not for this toolkit ({error}): upgrade "
+            f"{step.package or 'the toolkit'}, or change the recipe with: {drop}"
         ) from error
+    except SetupError as error:
+        if step.package is None:
+            raise
+        raise SetupError(f"subset {recipe.name!r}: {error}, or take the stage out: {drop}") from error
 
 
 def _mask(values: pa.ChunkedArray | pa.Array) -> Mask:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import secrets
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, generations, removal, reviews, schema, tombstones
+from manifests import atomic, faults, generations, plain_json, removal, schema, tombstones
 from manifests.dataset import Dataset
 from manifests.errors import LhqError, MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
-from pipelines import frontier
 from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.export.place import Remote, is_url
+from pipelines.frontier import databases
 from pipelines.removal_request import Key, Request, resolve
 
 Cuts = Mapping[str, tuple[Table, str, pa.Array]]  # by table: the column and its values that go
@@ -61,7 +60,7 @@ def preview(dataset: Dataset, request: Request) -> Findings:
     mine = pa.array(photo_ids, pa.string())
     files, shared = _files(dataset, mine)
     rows = {name: _count(*cut) for name, cut in _cuts(dataset, mine, files).items()}
-    for path in _databases(dataset):
+    for path in databases(dataset.root):
         rows[path.name] = removal.rows_in(path, photo_ids, list(files))
     return Findings(
         photos=_photos(dataset, mine),
@@ -77,7 +76,7 @@ def preview(dataset: Dataset, request: Request) -> Findings:
 def run(dataset: Dataset, request: Request) -> Findings:
     """Remove what the request names, under every lock of the dataset."""
     with every_lock(dataset):
-        removal.finish(dataset)
+        removal.finish(dataset, databases(dataset.root))
         atomic.sweep_temporaries(dataset.root)
         dataset.store.sweep()
         findings = preview(dataset, request)
@@ -90,7 +89,7 @@ def run(dataset: Dataset, request: Request) -> Findings:
             faults.point("remove.named")
             for table in new:
                 generations.sweep(table)
-            removal.finish(Dataset.open(dataset.root))
+            removal.finish(Dataset.open(dataset.root), databases(dataset.root))
     return findings
 
 
@@ -131,10 +130,6 @@ def _count(table: Table, column: str, values: pa.Array) -> int:
     return int(pc.sum(pc.is_in(table.read([column])[column], value_set=values)).as_py() or 0)
 
 
-def _databases(dataset: Dataset) -> list[Path]:
-    return [frontier.path_of(dataset.root), dataset.root / reviews.NAME]
-
-
 def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:
     """Write the new generations, announce what goes beside them, and make them the current ones; these tables."""
     photo_ids = [str(photo["photo_id"]) for photo in findings.photos]
@@ -154,7 +149,7 @@ def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:
     ]
     Table(new["tombstones"], schema.TOMBSTONES).append(pa.Table.from_pylist(laid, schema=schema.TOMBSTONES))
     numbers = {name: int(folder.name) for name, folder in new.items()}
-    doomed = removal.Doomed(numbers, photo_ids, findings.files, [str(path) for path in _databases(dataset)])
+    doomed = removal.Doomed(numbers, photo_ids, findings.files)
     removal.announce(dataset, doomed)
     generations.name(dataset.root, new, {"salt": salt.hex()})
     return [Table(folder, pa.schema([])) for folder in new.values()]
@@ -176,13 +171,13 @@ def _forsake(dataset: Dataset) -> None:
 def _exports(root: Path, photo_ids: Set[str]) -> list[dict[str, Any]]:
     """Exports that hold these photos, or may: those whose ATTRIBUTION.csv is gone or elsewhere."""
     try:
-        lines = (root / "exports.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (root / "exports.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     found = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError):
-            facts = dict(json.loads(line))
+        with contextlib.suppress(ValueError):
+            facts = plain_json.mapping(line)
             holds = _held(str(facts.get("out", "")), photo_ids)
             if holds is None or holds:
                 found.append({**facts, "holds": holds})

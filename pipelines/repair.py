@@ -34,7 +34,7 @@ def repair(dataset: Dataset) -> Verified:
     if not todo:
         return before
     with every_lock(dataset) as locks:
-        removal.finish(dataset)
+        removal.finish(dataset, frontier.databases(dataset.root))
         dataset = Dataset.open(dataset.root)
         for lock in locks:
             lock.check()

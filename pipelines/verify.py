@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import atomic, removal, schema
+from manifests import atomic, removal, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
-from manifests.tables import Table, is_generation
+from manifests.tables import Table, is_generation, latest, read_through
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
 from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
-
-_PATH = re.compile(r"images/([0-9a-f]{2})/([0-9a-f]{64})\.[a-z0-9]+")
+AT_ONCE = 4_096  # files that are handed to the threads
 
 
 def verify(dataset: Dataset) -> Verified:
@@ -68,7 +66,7 @@ def _check_tables(dataset: Dataset, found: Verified) -> None:
         try:
             for part in table.parts():
                 with pq.ParquetFile(part.path, page_checksum_verification=True) as file:
-                    found.rows += file.read().num_rows
+                    found.rows += read_through(file)
                     for missing in sorted(
                         {one.name for one in stated if not one.nullable} - set(file.schema_arrow.names)
                     ):
@@ -119,30 +117,44 @@ def _photos_of(path: Path) -> set[str]:
 
 def _check_images(dataset: Dataset, found: Verified) -> None:
     """Hash every file that an ok row names, on all cores."""
-    files = dataset.files()
-    files = files.filter(pc.equal(files["status"], schema.OK)).select(["photo_id", "sha256", "path", "bytes"])
-    named: dict[str, tuple[str, int]] = {}
-    for row in files.to_pylist():
-        match = _PATH.fullmatch(row["path"] or "")
-        if match is None or match[2] != row["sha256"] or match[1] != match[2][:2]:
-            found.findings.append(Finding(Kind.ROW, "files", f"{row['photo_id']}: its path is {row['path']!r}"))
-        else:
-            named[row["path"]] = (row["sha256"], row["bytes"] or -1)
-    with Progress("verify", len(named), "files") as progress, ThreadPoolExecutor(threads.cores()) as hashers:
-        for path, finding in zip(named, hashers.map(lambda one: _look(dataset, one, *named[one]), named), strict=True):
-            if finding is None:
-                found.files += 1
-                found.bytes += max(named[path][1], 0)
-            else:
-                found.findings.append(finding)
-            progress.advance(1)
+    files = dataset.files_table.current("photo_id", ["photo_id", "status", "sha256", "path", "bytes"])
+    files = files.filter(pc.equal(files["status"], schema.OK))
+    proper = _are_proper(files["path"], files["sha256"])
+    for row in files.filter(pc.invert(proper)).to_pylist():
+        found.findings.append(Finding(Kind.ROW, "files", f"{row['photo_id']}: its path is {row['path']!r}"))
+    named = latest(files.filter(proper).select(["path", "sha256", "bytes"]), "path")
+    with Progress("verify", named.num_rows, "files") as progress, ThreadPoolExecutor(threads.cores()) as hashers:
+        for some in named.to_batches(max_chunksize=AT_ONCE):
+            rows = some.to_pylist()
+            for row, finding in zip(
+                rows,
+                hashers.map(lambda row: _look(dataset, row["path"], row["sha256"], row["bytes"]), rows),
+                strict=True,
+            ):
+                if finding is None:
+                    found.files += 1
+                    found.bytes += row["bytes"] or 0
+                else:
+                    found.findings.append(finding)
+                progress.advance(1)
 
 
-def _look(dataset: Dataset, path: str, sha256: str, size: int) -> Finding | None:
+def _are_proper(paths: pa.ChunkedArray, sha256s: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which of the paths are those that files of these hashes have in the store."""
+    begin = pc.binary_join_element_wise("images/", pc.utf8_slice_codeunits(sha256s, 0, 2), "/", sha256s, ".", "")
+    length = len("images/ab/.") + 64
+    proper = pc.and_(
+        pc.equal(pc.utf8_slice_codeunits(paths, 0, length), begin),
+        pc.match_substring_regex(paths, r"^images/[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]+$"),
+    )
+    return pc.fill_null(proper, False)
+
+
+def _look(dataset: Dataset, path: str, sha256: str, size: int | None) -> Finding | None:
     try:
         with (dataset.root / path).open("rb") as stream:
             there = os.fstat(stream.fileno()).st_size
-            if size >= 0 and there != size:
+            if size and there != size:
                 return Finding(Kind.DAMAGED, path, f"{there:,} bytes in place of {size:,}")
             if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
                 return Finding(Kind.DAMAGED, path, "its bytes are not those of its name")
@@ -155,11 +167,11 @@ def _look(dataset: Dataset, path: str, sha256: str, size: int) -> Finding | None
 
 def strays(dataset: Dataset) -> list[Finding]:
     """Images that no row ever named: of a crawl that was killed between a file and its row."""
-    named = set(dataset.files_table.read(["path"])["path"].to_pylist())
+    named = set(pc.unique(dataset.files_table.read(["path"])["path"]).to_pylist())
     return [
         Finding(Kind.STRAY, path, "no row names it")
         for path in sorted(inside(dataset, one) for one in _walk(dataset.root / "images"))
-        if path not in named and _PATH.fullmatch(path)
+        if path not in named and store.sha256_in(path)
     ]
 
 

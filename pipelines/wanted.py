@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests import recipes, schema
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
-from manifests.tables import latest
+from manifests.tables import in_one, latest
 from pipelines.engine.stage import Stage
 from pipelines.funnel import stage_of
 
@@ -61,8 +61,8 @@ def to_fetch(dataset: Dataset, source: str, attempts: Attempts, listed: Collecti
     photos = photos.filter(pc.equal(photos["source"], source))
     if listed is not None:
         photos = photos.filter(pc.is_in(photos["photo_id"], value_set=pa.array(listed, pa.string())))
-    done = pc.is_in(photos["photo_id"], value_set=_flat(attempts.final))
-    given_up = pc.sum(pc.is_in(photos["photo_id"], value_set=_flat(attempts.given_up))).as_py() or 0
+    done = pc.is_in(photos["photo_id"], value_set=in_one(attempts.final))
+    given_up = pc.sum(pc.is_in(photos["photo_id"], value_set=in_one(attempts.given_up))).as_py() or 0
     photos = photos.filter(pc.invert(done))
     keep = _kept(photos, stages)
     return ToFetch(photos.filter(pa.array(keep)).select(COLUMNS), given_up, int((~keep).sum()))
@@ -86,7 +86,3 @@ def _kept(photos: pa.Table, stages: list[Stage[Any]]) -> np.ndarray[tuple[int], 
     for stage in stages:
         keep &= np.asarray(stage.decide(view).keep, dtype=bool)
     return keep
-
-
-def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

@@ -33,22 +33,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Options:
-    """json: machine-readable output. full: the figures to quote, without the 120 s limit. peer: a path or command."""
+    """json: machine-readable output. full: the figures to quote, without the 120 s limit. peer: a path or command.
+
+    folder: where the data lies, or is made if it is not there; None: made for this run.
+    """
 
     json: bool
     full: bool
     peer: str | None = None
+    folder: Path | None = None
 
 
-def parse_options(description: str, peer: str | None = None) -> Options:
-    """The options that every script takes, from the command line; `peer` says what `--peer` names, if there is one."""
+def parse_options(description: str, peer: str | None = None, folder: str | None = None) -> Options:
+    """The options that every script takes, from the command line; `peer` and `folder` say what theirs name, if any."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--full", action="store_true", help="more repeats: the figures to quote")
     if peer:
         parser.add_argument("--peer", metavar="PATH_OR_COMMAND", help=peer)
+    if folder:
+        parser.add_argument("--folder", metavar="FOLDER", type=Path, help=folder)
     given = parser.parse_args()
-    return Options(given.json, given.full, getattr(given, "peer", None))
+    return Options(given.json, given.full, getattr(given, "peer", None), getattr(given, "folder", None))
 
 
 def compare(name: str, ours: float, baseline: float, unit: str) -> Row:

@@ -167,8 +167,8 @@ def against_itself(model: str, repeats: int) -> list[Row]:
     return rows
 
 
-def against_peer(checkout: Path, model: str, repeats: int) -> list[Row]:
-    """Same weights, same styles, same frames."""
+def against_peer(checkout: Path, model: str, repeats: int, compile_too: bool) -> list[Row]:
+    """Same weights, same styles, same frames; `compile_too`: also ours compiled, at the largest batch."""
     theirs, generator = peer(checkout, model)
     plain, half = inference.ready(generator), inference.ready(generator, torch.bfloat16)
     rows = []
@@ -179,11 +179,16 @@ def against_peer(checkout: Path, model: str, repeats: int) -> list[Row]:
             error = relative_error(cases["ours"](), cases["theirs"]())
         if error > 1e-5:
             raise SystemExit(f"{model}: the two networks differ by {error:.1e}")
-        seconds = time_together(cases | {"half": draw(model, half, batch)}, repeats)
-        each = {name: 1e3 * value / batch for name, value in seconds.items()}
-        name = f"{model}, batch {batch}"
-        rows.append(compare(f"{name}: float32 / published code", each["ours"], each["theirs"], "ms/image"))
-        rows.append(compare(f"{name}: bfloat16 / published code in float32", each["half"], each["theirs"], "ms/image"))
+        cases["half"] = draw(model, half, batch)
+        titles = {"ours": "float32 / published code", "half": "bfloat16 / published code in float32"}
+        if compile_too and batch == max(BATCHES):
+            cases["compiled"] = draw(model, inference.compiled(inference.ready(generator)), batch)
+            titles["compiled"] = "float32, compiled / published code"
+        each = {name: 1e3 * value / batch for name, value in time_together(cases, repeats).items()}
+        rows += [
+            compare(f"{model}, batch {batch}: {title}", each[case], each["theirs"], "ms/image")
+            for case, title in titles.items()
+        ]
     return rows
 
 
@@ -196,12 +201,12 @@ def measure(options: Options) -> list[Row]:
     if options.peer is None:
         return [*rows, Row("published code", rows[0].value, "ms/image", None, None, "no --peer was named")]
     for model in PEERS:
-        rows += against_peer(Path(options.peer), model, repeats)
+        rows += against_peer(Path(options.peer), model, repeats, options.full)
     return rows
 
 
 def main() -> None:
-    """Measures and prints; about 100 s on two cores, with --full and a peer about 10 minutes."""
+    """Measures and prints; about 100 s on two cores, with --full and a peer about 15 minutes."""
     options = parse_options("Speed of the generators.", peer="a checkout of the published ALIS code")
     threads.fix(threads.cores())
     facts = {"torch": torch.__version__, "threads": str(torch.get_num_threads()), "allocator": "glibc, memory kept"}

@@ -23,7 +23,7 @@ keep_memory()  # before the first tensor
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from benchmarks import networks  # noqa: E402
+from benchmarks import batches  # noqa: E402
 from benchmarks.perf import _peer  # noqa: E402
 from benchmarks.perf._peer import PEERS  # noqa: E402
 from benchmarks.recipes import Recipe, preset  # noqa: E402
@@ -79,7 +79,7 @@ def ours(case: Case) -> tuple[Phases, Training]:
         "path lengths": training._paths_even_out,
         "discriminator": training._discriminator_learns,
         "R1": training._gradients_flatten,
-        "average": lambda: networks.average_into(training.average, training.generator, DECAY),
+        "average": lambda: batches.average_into(training.average, training.generator, DECAY),
     }
     return phases, training
 

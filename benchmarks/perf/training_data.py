@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks import exports, pictures, pixel_cache, recipes
+from benchmarks.batches import Order
 from benchmarks.perf._bench import Row, compare, median_seconds, parse_options, publish
-from benchmarks.training import Order, Training
+from benchmarks.training import Training
 from manifests.decode import decode
 
 RESOLUTION = 64  # pixels

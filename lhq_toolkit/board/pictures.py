@@ -124,13 +124,7 @@ def _details(run: Path) -> tuple[dict[str, Any], Points, Points]:
 
 def _last(paths: dict[int, Path]) -> Image.Image | None:
     """The newest picture; None where there is none that can be read."""
-    if not paths:
-        return None
-    try:
-        with Image.open(paths[max(paths)]) as opened:
-            return opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError):
-        return None
+    return samples.read(paths[max(paths)]) if paths else None
 
 
 def _frame(image: Image.Image, left: int, size: int, top: int = 0) -> Image.Image:

@@ -45,12 +45,15 @@ def convert(
 
     device = prepare(DeviceName.CPU, None)
     from benchmarks import runs
+    from benchmarks.plugin_model import PluginGenerator
     from manifests import atomic
     from models import portable, taming
 
     snapshot = runs.open_checkpoint(run, device, checkpoint)
     if isinstance(snapshot.generator, taming.Generator):
         raise MisuseError(f"{run}: taming draws code after code, which is no single program: take another model")
+    if isinstance(snapshot.generator, PluginGenerator):
+        raise MisuseError(f"{run}: a file of {snapshot.recipe.model} is for its package to write: take another model")
     made = portable.portable(snapshot.generator, styles=inputs is Inputs.STYLES)
     atomic.make_folder(out.parent)
     try:

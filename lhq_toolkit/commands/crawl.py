@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 def crawl(
     dataset: DatasetPath,
-    source: Annotated[list[str], typer.Option("--source", help=f"Where from: {', '.join(SOURCES)}; may be repeated.")],
+    source: Annotated[
+        list[str],
+        typer.Option(
+            "--source",
+            help=f"Where from: {', '.join(SOURCES.ours)}, or a source of another package; may be repeated.",
+        ),
+    ],
     path: Annotated[
         list[Path] | None,
         typer.Option(
@@ -102,6 +108,12 @@ def crawl(
         ),
     ] = None,
     use_proxy: Annotated[bool, typer.Option("--use-proxy", help="Heed the proxies of the environment.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SOURCE.NAME=VALUE", help="A setting of a source of another package; repeatable."
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed or was given up, too.")
     ] = False,
@@ -125,6 +137,7 @@ def crawl(
     file .env: UNSPLASH_ACCESS_KEY, FLICKR_API_KEY; LHQ_CONTACT, an e-mail address or URL, tells hosts who asks.
     """
     from manifests.dataset import Dataset
+    from manifests.settings import parse
     from pipelines import crawl as pipeline
     from pipelines.engine.pool import open_pool
 
@@ -149,6 +162,7 @@ def crawl(
         image_rate=image_rate,
         connections=connections,
         use_proxy=use_proxy,
+        settings=parse(set_ or [], "source.name=value"),
     )
     wish = pipeline.Wish(metadata_only, retry_failed, recheck, limit)
     if recheck and (metadata_only or retry_failed):

@@ -54,6 +54,10 @@ def evaluate(
         typer.Option("--streaming", help="taming: wide pictures column by column, as its panoramas, not row by row."),
     ] = False,
     checkpoint: Checkpoint = "last",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="A metric of another package besides; repeatable."),
+    ] = None,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     json_: Json = False,
@@ -67,7 +71,7 @@ def evaluate(
     from models.weights import cache_folder
 
     chosen = prepare(device, threads)  # before PyTorch is imported
-    from benchmarks import leaderboard, recipes
+    from benchmarks import leaderboard, plugin_metric, recipes
     from lhq_toolkit import benchmark, show
 
     recipe = recipes.load(run)
@@ -78,12 +82,15 @@ def evaluate(
         measurement = dataclasses.replace(measurement, streaming=True)
     if frames is not None:
         measurement = dataclasses.replace(measurement, frames=frames)
+    metrics = plugin_metric.asked(metric or [])
     reference = benchmark.reference(benchmark.read_pictures(data), cache_folder(), chosen, features, resize)
-    found = benchmark.evaluate(run, reference, measurement, chosen, __version__, checkpoint)
+    found = benchmark.evaluate(run, reference, measurement, chosen, __version__, checkpoint, metrics)
     if board is not None:
         leaderboard.add(board, found.row)
     if json_:
         print(json.dumps({**dataclasses.asdict(found.row), "details": found.details}))
     else:
         print(show.leaderboard([found.row]))
+        for name, one in found.details.get("metrics", {}).items():
+            print(f"{name}: {one['value']:.6g} ({one['about']}; {one['package']}, not in leaderboards)")
     return 0

@@ -34,6 +34,10 @@ def filter_(
         bool, typer.Option("--invariance", help="Reject photos whose halves tell where in the frame they lie.")
     ] = False,
     everything_named: Annotated[bool, typer.Option("--all", help="All of these stages.")] = False,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option("--stage", metavar="NAME", help="A stage by its name, also of another package; repeatable."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STAGE.NAME=VALUE", help="A threshold or parameter; repeatable."),
@@ -70,7 +74,7 @@ def filter_(
     from manifests.dataset import Dataset
     from pipelines import filter as pipeline
     from pipelines.engine.pool import open_pool
-    from pipelines.filters import STAGES
+    from pipelines.filters import OURS
 
     named = {
         "tags": tags,
@@ -80,7 +84,7 @@ def filter_(
         "likelihood": likelihood,
         "invariance": invariance,
     }
-    stages = tuple(name for name in STAGES if everything_named or named[name])
+    stages = tuple(dict.fromkeys([*(name for name in OURS if everything_named or named[name]), *(stage or ())]))
     request = pipeline.Request(
         subset=subset,
         stages=stages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -30,10 +31,9 @@ def manifest(
     if output.resolve().is_relative_to(dataset.resolve()):
         raise MisuseError(f"-o {output} lies inside the dataset {dataset}: write the manifest beside it")
     opened = Dataset.open(dataset)
-    rows = pipeline.write(opened, existing(opened, subset), output)
-    kept = sum(rows["keep"].to_pylist())
+    made = pipeline.write(opened, existing(opened, subset), output)
     if json_:
-        print(json.dumps({"file": str(output), "photos": rows.num_rows, "kept": kept, "columns": rows.column_names}))
+        print(json.dumps({"file": str(output), **dataclasses.asdict(made)}))
     else:
-        print(f"{output}: {rows.num_rows:,} photos, {kept:,} of them in {subset!r}, {rows.num_columns} columns")
+        print(f"{output}: {made.photos:,} photos, {made.kept:,} of them in {subset!r}, {len(made.columns)} columns")
     return 0

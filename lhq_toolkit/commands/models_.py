@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -15,13 +16,21 @@ def models(
     resolution: Annotated[int, typer.Option("--resolution", help="Of the generated frames, in pixels.")] = 256,
     json_: Json = False,
 ) -> int:
-    """Print how many parameters each network has at its published sizes."""
+    """Print how many parameters each network has at its published sizes; those of other packages at their paper budget.
+
+    What is wrong with a package is told on standard error.
+    """
+    from benchmarks import plugin_model
     from models.counts import counts
 
     try:
         found = counts(resolution)
     except ValueError as error:
         raise MisuseError(f"--resolution: {error}") from error
+    theirs, wrong = plugin_model.all_counts(resolution)
+    found |= theirs
+    for line in wrong:
+        print(f"lhq: {line}", file=sys.stderr)
     if json_:
         print(json.dumps(found))
         return 0

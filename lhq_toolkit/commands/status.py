@@ -25,6 +25,6 @@ def status(dataset: DatasetPath, subset: Subset = "curated", json_: Json = False
         others = [name for name in recipes.names(opened.root) if name != recipe.name]
         if others:
             print(f"other subsets: {', '.join(others)}")
-        for line in show.exports(opened.root, funnel.subset_hash(), recipe.name):
+        for line in show.exports(opened.root, funnel, recipe.name):
             print(line)
     return 0

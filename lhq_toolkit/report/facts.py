@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 
 from lhq_toolkit import show
 from lhq_toolkit.report.figures import Step
+from manifests import about, plain_json
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
 from pipelines.export.place import is_url
@@ -104,11 +104,11 @@ def gather(dataset: Dataset, recipe: Recipe, toolkit: str) -> tuple[Facts, Funne
     """The facts of a subset, and the funnel they come from."""
     funnel = walk(dataset, recipe, COLUMNS)
     photos, members = funnel.photos, funnel.members
-    known = json.loads((dataset.root / "dataset.json").read_text())
+    known = about.read(dataset.root)
     status = show.status(funnel)
     inside = photos.filter(pa.array(members))
     facts = Facts(
-        dataset=str(known.get("name")),
+        dataset=known["name"],
         created=str(known.get("created_at", ""))[:10],
         subset=recipe.name,
         subset_hash=funnel.subset_hash(),
@@ -178,7 +178,7 @@ def _fit(dataset: Dataset, stage: str, fingerprint: str | None) -> dict[str, Any
     found: dict[str, Any] = {}
     for path in sorted(folder.glob("*.json")) if fingerprint else ():
         try:
-            facts = json.loads(path.read_text())
+            facts = plain_json.loads(path.read_bytes())
         except ValueError:  # lhq verify tells
             continue
         if isinstance(facts, dict):
@@ -217,9 +217,9 @@ def _sides(funnel: Funnel) -> tuple[Floats, Bools]:
 def _exports(dataset: Dataset) -> list[Mapping[str, Any]]:
     path = dataset.root / "exports.jsonl"
     found: list[Mapping[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            facts = json.loads(line)
+            facts = plain_json.loads(line)
         except ValueError:  # lhq verify tells
             continue
         if isinstance(facts, dict):

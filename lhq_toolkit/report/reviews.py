@@ -8,5 +8,7 @@ from pipelines.funnel import Funnel
 
 def reviewed(funnel: Funnel) -> Agreement | None:
     """What the reviewed random sample says of the filters; None where nothing of it is reviewed."""
+    if funnel.verdicts is None or not funnel.verdicts.standing:
+        return None
     found = agreement(funnel)
     return found if found.sampled > found.flagged else None

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from lhq_toolkit.pages.serving import app_of, refusal
 from lhq_toolkit.review.desk import Desk, GoneError
 from lhq_toolkit.review.index import Query
+from manifests import store
 from manifests.errors import InputError, LhqError
 from manifests.thumbnails import reduced, thumbnail
 
@@ -153,7 +154,7 @@ class _Pictures:
             if (kept := self._views.get(sha256)) is not None:
                 self._views.move_to_end(sha256)
                 return kept
-        data = reduced((self._desk.root / path).read_bytes(), *VIEW, quality=88)
+        data = reduced(store.read(self._desk.root, path), *VIEW, quality=88)
         with self._lock:
             self._views[sha256] = data
             while len(self._views) > VIEWS_KEPT:

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from manifests import recipes, reviews
 from manifests.dataset import Dataset
 from manifests.reviews import Decision, Verdicts
+from manifests.tables import in_one
 from pipelines.agreement import in_random_order
 from pipelines.filter import existing
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Outcome, walk
@@ -23,6 +25,7 @@ COLUMNS = ("title", "author", "author_url", "page_url", "license", "file_width",
 STATES = {KEPT: "kept", REJECTED: "rejected", ERROR: "error", PENDING: "pending"}
 REASONS = 100  # most frequent reasons of a stage that are offered
 AUTHORS = 20  # authors offered for what was typed
+NOBODY, UNKNOWN = -1, -2  # in place of an author: none is stated, no photo has that one
 ALL, IN, OUT, SAMPLE, STAGE, NEAR, AUTHOR, DISAGREEMENTS = (
     "all", "in", "out", "sample", "stage", "near", "author", "disagreements"
 )  # fmt: skip
@@ -61,13 +64,14 @@ class Index:
         photos = self.funnel.photos
         self.ids: list[str] = photos["photo_id"].to_pylist()
         self.row_of = {self.ids[row]: int(row) for row in self.rows}
-        self.sha256s: list[str | None] = photos["sha256"].to_pylist()
-        self.row_of_file = {str(self.sha256s[row]): int(row) for row in self.rows}
+        self.row_of_file = _last_rows(photos["sha256"], self.rows)
         self._paths = photos["path"]
         sides = [np.asarray(photos[f"file_{side}"].fill_null(1), np.float64) for side in ("width", "height")]
         self.ratios = sides[0] / np.maximum(sides[1], 1)
         self._pixels = sides[0] * sides[1]
-        self._authors = np.asarray(photos["author"].to_pylist(), object)
+        authors = in_one(photos["author"]).dictionary_encode()  # few of very many photos
+        self._authors: list[str] = authors.dictionary.to_pylist()
+        self._author_of = np.asarray(authors.indices.fill_null(NOBODY), np.int32)
         self.cuts = {one.stage: one.cut() for one in self.funnel.outcomes}
         self._order: Rows = self.rows[in_random_order([self.ids[row] for row in self.rows])]
         states = [one.state == REJECTED for one in self.funnel.outcomes]
@@ -131,7 +135,8 @@ class Index:
         elif query.kind == NEAR:
             rows = self._near(self._outcome(query.stage))
         elif query.kind == AUTHOR:
-            rows = rows[self._authors[rows] == query.author]
+            author = self._authors.index(query.author) if query.author in self._authors else UNKNOWN
+            rows = rows[self._author_of[rows] == author]
         return rows
 
     def _near(self, outcome: Outcome) -> Rows:
@@ -183,12 +188,14 @@ class Index:
     def authors(self, begins: str) -> list[str]:
         """Some authors whose name has this in it, whatever the case."""
         wanted = begins.casefold()
-        names = sorted({name for name in self._authors[self.rows] if name and wanted in name.casefold()})
-        return names[:AUTHORS]
+        there = np.unique(self._author_of[self.rows])
+        names = (self._authors[one] for one in there[there != NOBODY])
+        return sorted(name for name in names if name and wanted in name.casefold())[:AUTHORS]
 
     def items(self, rows: Rows, standing: Standing, reviewer: str, blind: bool) -> list[dict[str, Any]]:
         """What the page shows of these photos; `blind` leaves out what filters and other people said."""
-        facts = self.funnel.photos.select(["photo_id", "sha256", *COLUMNS]).take(rows).to_pylist()
+        photos = self.funnel.photos.select(["photo_id", "sha256", *COLUMNS])
+        facts = [photos.slice(row, 1).to_pylist()[0] for row in rows.tolist()]  # `take` copies all columns whole first
         return [
             self._item(fact, int(row), standing.get(fact["photo_id"], {}), reviewer, blind)
             for fact, row in zip(facts, rows, strict=True)
@@ -226,6 +233,14 @@ class Index:
             if one.state[row] != NOT_REACHED
         ]
         return {**item, "others": others, "said": said, "kept": bool(self._kept[row])}
+
+
+def _last_rows(sha256s: pa.ChunkedArray, rows: Rows) -> dict[str, int]:
+    """Of each file among these rows the last one that has it."""
+    files = in_one(sha256s.take(pa.array(rows))).dictionary_encode()
+    last = np.empty(len(files.dictionary), np.int64)
+    last[files.indices.to_numpy()] = rows
+    return dict(zip(files.dictionary.to_pylist(), last.tolist(), strict=True))
 
 
 def web_link(url: str | None) -> str | None:

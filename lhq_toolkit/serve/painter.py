@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks import measure
 from benchmarks.networks import Endless
+from benchmarks.plugin_model import PluginEndless
 from lhq_toolkit.serve.world import Tile, grid_of
 from manifests.errors import SetupError
 from models import alis, inference
@@ -24,7 +25,7 @@ class Painter:
 
     def __init__(self, generator: Endless) -> None:
         self.grid = grid_of(generator)
-        self._generator = inference.ready(generator)
+        self._generator: Endless = generator if isinstance(generator, PluginEndless) else inference.ready(generator)
         self._turn = threading.Lock()
 
     def png(self, tile: Tile) -> bytes:

@@ -6,12 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+
+from models.weights import WeightsError
 
 RGB = npt.NDArray[np.uint8]  # [height, width, 3]
 Floats = npt.NDArray[np.float32]
@@ -90,6 +94,38 @@ class Detector(ABC):
     @abstractmethod
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """What is in each of the frames, which are of the same padded size. Scores below 0.05 are left out."""
+
+
+class PluginDetector(Detector):
+    """A detector of another package: `--set objects.detector=<its name>`. Made once in each worker."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised whenever it would find something else in the same picture
+    min_side: ClassVar[int]  # pictures are decoded so that their short side has at least so many pixels
+
+    @abstractmethod
+    def __init__(self, weights: Path | None, device: torch.device) -> None:
+        """`weights`: what `weights_file` said. Raises WeightsError for a file that is not its own."""
+
+    @classmethod
+    def weights_file(cls, given: Path | None) -> Path | None:
+        """Its file of weights, where it needs one; `given` is what `--set objects.weights=PATH` says.
+
+        The file's hash, like `version`, is part of what a measurement hangs on. Raises WeightsError, with what to do.
+        """
+        if given is not None:
+            raise WeightsError(f"{cls.name} has no weights: leave out objects.weights")
+        return None
+
+    @classmethod
+    def problem(cls) -> str | None:
+        """What is wrong with the class as it is declared; None where nothing is seen to be."""
+        wrong = [name for name in ("version", "min_side") if not isinstance(getattr(cls, name, None), int)]
+        if wrong:
+            return f"states no {wrong[0]}, a whole number"
+        if not isinstance(getattr(cls, "scale", None), Scale) or not getattr(cls, "classes", None):
+            return "states no scale, or no classes that it may find"
+        return None
 
 
 def batch(frames: Sequence[Frame], scale: Scale, mean: Tensor, deviation: Tensor) -> Tensor:

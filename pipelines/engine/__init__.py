@@ -1,0 +1,1 @@
+"""Runs stages over many photos: workers on Ray or in this process, what is still to do, fits, progress."""

@@ -6,15 +6,16 @@ from and its number in order: a fitted stage uses the newest with its own identi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests import atomic, faults
-from manifests.errors import SetupError
+from manifests import atomic, faults, plain_json
+from manifests.errors import LhqError, SetupError
 from pipelines.engine.fingerprint import fingerprint, identity
 from pipelines.engine.stage import Stage
 
@@ -59,6 +60,24 @@ def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: M
     return Fit(final, name, number, fitted_on)
 
 
+@contextlib.contextmanager
+def loading(artefact: Path) -> Iterator[None]:
+    """SetupError that names an artefact whose files are not those of its stage."""
+    try:
+        yield
+    except LhqError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # the libraries that read them have each their own
+        raise _damaged(artefact, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> SetupError:
+    said = (str(error).splitlines() or [""])[0]
+    return SetupError(f"{path} is damaged ({type(error).__name__}: {said}); remove its folder and filter with --refit")
+
+
 def sweep(folder: Path) -> None:
     """Remove what an interrupted store left. Call under the stage's lock."""
     for leftover in folder.glob(f"{atomic.TEMPORARY}*"):
@@ -71,10 +90,10 @@ def _all(folder: Path) -> list[tuple[Fit, dict[str, Any]]]:
     found = []
     for path in folder.glob("[0-9a-f]*/fit.json"):
         try:
-            facts = json.loads(path.read_text())
+            facts = plain_json.mapping(path.read_bytes())
             made_by = {name: facts[name] for name in ("stage", "version", "measuring", "weights")}
             fit = Fit(path.parent, path.parent.name, int(facts["number"]), str(facts["fitted_on"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SetupError(f"{path} is damaged ({error}); remove its folder and filter again with --refit") from error
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise _damaged(path, error) from error
         found.append((fit, made_by))
     return found

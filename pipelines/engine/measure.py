@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import faults, schema
+from manifests import faults, schema, store
 from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
 from manifests.errors import InputError, SetupError
@@ -163,9 +163,9 @@ def _measure(
 
 
 def read_image(root: Path, path: str, min_side: int | None) -> RGB:
-    """Decode a stored image; InputError where its file is missing or damaged."""
+    """Decode a stored image; InputError where its file is missing, damaged, or not of the store."""
     try:
-        data = (root / path).read_bytes()
+        data = store.read(root, path)
     except FileNotFoundError as error:
         raise InputError("its file is missing from the image store") from error
     return decode(data, min_side)

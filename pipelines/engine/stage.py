@@ -17,6 +17,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from manifests import schema
+
+_TAKEN = {  # columns of views and of measurement tables
+    *("photo_id", "path", "fingerprint", "error", "others", *schema.PHOTOS.names),
+    *(name if name in ("sha256", "photo_id") else f"file_{name}" for name in schema.FILES.names),
+}
+
 RGB = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]  # [height, width, 3], sRGB
 
 
@@ -80,6 +87,7 @@ class Stage(ABC, Generic[S]):
     settings_type: ClassVar[type[StageSettings]]
     min_side: int | None = None  # like `fit_unit` and `resources`, may hang on the settings
     columns: ClassVar[Mapping[str, pa.DataType]] = {}  # what `measure` returns, besides the key
+    meanings: ClassVar[Mapping[str, str]] = {}  # of `columns`, in half a sentence each, for the documentation
     decides_on: ClassVar[Sequence[str] | None] = None  # of `columns` those that `decide` looks at; None: all
     decides_last: ClassVar[bool] = False  # stands last in the funnel, wherever it stands in the recipe
     fit_needs: ClassVar[int | None] = None  # least number of images `fit` can learn from; None: not fitted
@@ -88,6 +96,22 @@ class Stage(ABC, Generic[S]):
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
+
+    @classmethod
+    def problem(cls) -> str | None:
+        """What is wrong with a stage of another package as it is declared; None where nothing is seen to be."""
+        settings = getattr(cls, "settings_type", None)
+        if not isinstance(getattr(cls, "version", None), int):
+            return "states no version, a whole number"
+        if not (isinstance(settings, type) and issubclass(settings, StageSettings)):
+            return "states no settings_type derived from StageSettings"
+        if not isinstance(getattr(cls, "resources", None), Resources):
+            return "states resources that are none: what hangs on the settings is set in __init__"
+        if bool(cls.columns) != (cls.min_side is not None):
+            return "is neither a metadata stage nor an image stage: an image stage states columns and min_side"
+        if taken := sorted(set(cls.columns) & _TAKEN):
+            return f"has a column {taken[0]!r}, a name that the tables have already"
+        return None
 
     def reads(self) -> Sequence[str] | None:
         """Columns of the view that `decide` looks at besides `photo_id` and the stage's own; None: all of them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.errors import SetupError
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
@@ -85,8 +85,8 @@ def refuse_other(out: str, state: bytes, facts: Mapping[str, Any]) -> None:
     if state == text_of(facts):
         return
     try:
-        known = dict(json.loads(state))
-    except (ValueError, TypeError):
+        known = plain_json.mapping(state)
+    except ValueError:
         known = {}
     differing = ", ".join(name for name in facts if known.get(name) != facts[name]) or "unreadable"
     raise SetupError(
@@ -180,7 +180,7 @@ def _write_beside(out: Path, content: Content) -> None:
 
 def _known_sums(out: Path) -> dict[str, str]:
     path = out / SUMS
-    pairs = [line.partition("  ") for line in path.read_text().splitlines()] if path.is_file() else []
+    pairs = [line.partition("  ") for line in path.read_text(errors="replace").splitlines()] if path.is_file() else []
     return {name: digest for digest, _, name in pairs}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from manifests import atomic
+from manifests import atomic, plain_json
 from manifests.errors import MisuseError, SetupError, TransientError
 
 WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"}  # an object is there once its upload ended
@@ -145,8 +145,8 @@ def _read_journal(path: Path) -> dict[str, int]:
     """Names that were sent, with the time stamp of what was sent."""
     found: dict[str, int] = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError):  # a line that a kill cut
-                name, stamp = json.loads(line)
+                name, stamp = plain_json.loads(line)
                 found[name] = int(stamp)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import atomic, faults
+from manifests import about, atomic, faults
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.licenses import UNKNOWN
@@ -68,7 +68,7 @@ def run(dataset: Dataset, recipe: Recipe, out: str, wanted: Wanted, pool: Pool, 
     _refuse_empty_part(members, wanted)
     _refuse_missing(dataset, members)
     facts = {
-        "dataset": json.loads((dataset.root / "dataset.json").read_text())["name"],
+        "dataset": about.read(dataset.root)["name"],
         "subset": recipe.name,
         "subset_hash": funnel.subset_hash(),
         "toolkit": toolkit,
@@ -176,8 +176,11 @@ def _build_remote(job: Job, remote: Remote, staging: Path, pool: Pool) -> Built:
 
 def _whole_already(job: Job, remote: Remote) -> Built:
     """What an export that was finished before holds, as its own list tells."""
-    table = (remote.read("ATTRIBUTION.csv") or b"").decode()
-    there = {row["photo_id"] for row in csv.DictReader(io.StringIO(table, newline=""))}
+    try:
+        table = (remote.read("ATTRIBUTION.csv") or b"").decode()
+        there = {row["photo_id"] for row in csv.DictReader(io.StringIO(table, newline=""))}
+    except (UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise SetupError(f"ATTRIBUTION.csv at {remote.url} is damaged ({error!r}): export to another place") from error
     kept = [member for member in job.members if member.row["photo_id"] in there]
     lost = [member for member in job.members if member.row["photo_id"] not in there]
     return Built(0, {one.row["photo_id"]: "could not be decoded when the export was made" for one in lost}, kept)
@@ -188,7 +191,7 @@ def _note(dataset: Dataset, facts: Mapping[str, Any]) -> None:
     path = dataset.root / "exports.jsonl"
     same = json.dumps(facts)
     with dataset.lock(LOCK, wait_seconds=30.0):
-        before = path.read_text() if path.exists() else ""
+        before = path.read_text(errors="replace") if path.exists() else ""
         if not any(line.endswith(same[1:]) for line in before.splitlines()):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             atomic.write_bytes(path, f'{before}{{"at": "{now}", {same[1:]}\n'.encode())

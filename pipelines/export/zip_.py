@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from manifests import atomic, faults
+from manifests.archives import BAD_ZIP
 from manifests.errors import SetupError
 from pipelines.engine.pool import Pool
 from pipelines.engine.progress import Progress
@@ -112,5 +113,7 @@ def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except zipfile.BadZipFile as error:
+    except BAD_ZIP as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's trouble, not the archive's
         raise SetupError(f"{path} is damaged ({error}): remove it and run the same command again") from error

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import licenses
+from manifests.tables import in_one
 from pipelines.engine.stage import RGB, Stage, StageSettings, Verdicts
 from pipelines.filters.lookalikes import Bools, Pictures, Rules, components
 from pipelines.filters.near import MAX_RADIUS, Indices, distance
@@ -30,9 +31,9 @@ _TABLE = 2048  # hashes compared all with all at once
 class DuplicatesSettings(StageSettings):
     """What counts as the same picture."""
 
-    radius: int = Field(default=6, ge=0, le=MAX_RADIUS)  # of the 64 bits of the hash that may differ
-    correlation: float = Field(default=0.95, gt=0, le=1)  # least correlation of the thumbnails
-    mirrored: bool = True  # a mirror image is the same picture
+    radius: int = Field(default=6, ge=0, le=MAX_RADIUS, description="of the 64 bits of the hash so many may differ")
+    correlation: float = Field(default=0.95, gt=0, le=1, description="least correlation of the thumbnails")
+    mirrored: bool = Field(default=True, description="a mirror image is the same picture")
 
 
 class Duplicates(Stage[DuplicatesSettings]):
@@ -49,6 +50,11 @@ class Duplicates(Stage[DuplicatesSettings]):
     min_side = SIDE
     decides_last = True
     columns = {"hash": pa.uint64(), "mirror_hash": pa.uint64(), "thumbnail": pa.binary(THUMB * THUMB)}  # noqa: RUF012
+    meanings = {  # noqa: RUF012
+        "hash": "64 signs of the picture's low frequencies: alike where pictures are alike",
+        "mirror_hash": "the same of its mirror image",
+        "thumbnail": f"{THUMB}x{THUMB} greys, row by row",
+    }
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`hash` and `mirror_hash`, 64 bits each; `thumbnail`: 16x16 greys, row by row."""
@@ -72,7 +78,7 @@ class Duplicates(Stage[DuplicatesSettings]):
 
 
 def _pictures(view: pa.Table) -> Pictures:
-    thumbs = view["thumbnail"].combine_chunks()
+    thumbs = in_one(view["thumbnail"])
     start = thumbs.offset * THUMB * THUMB
     values = np.frombuffer(thumbs.buffers()[1] or b"", np.uint8)[start : start + len(thumbs) * THUMB * THUMB]
     return Pictures(view["hash"].to_numpy(), view["mirror_hash"].to_numpy(), values.reshape(len(thumbs), THUMB * THUMB))
@@ -81,7 +87,7 @@ def _pictures(view: pa.Table) -> Pictures:
 def _rank(view: pa.Table) -> Indices:
     """Place of each photo in the order in which they are preferred."""
     area = (pc.cast(view[side], pa.int64()).fill_null(0).to_numpy() for side in ("file_width", "file_height"))
-    names = view["license"].combine_chunks().dictionary_encode()
+    names = in_one(view["license"]).dictionary_encode()
     rights = np.array([licenses.demands(name) for name in names.dictionary.to_pylist()], np.int64)
     asked = rights[names.indices.to_numpy()] if len(rights) else np.empty(0, np.int64)
     order = np.lexsort((asked, -np.multiply(*area), ~np.asarray(view["others"])))

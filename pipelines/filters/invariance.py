@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
-from manifests import faults
+from manifests import faults, plain_json
+from pipelines.engine import fits
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find
 
@@ -48,16 +49,32 @@ Threshold = Annotated[float, BeforeValidator(_preset)]  # a number, or the name 
 class InvarianceSettings(StageSettings):
     """What counts as telling, and how the networks learn."""
 
-    threshold: Threshold = Field(default=0.95, gt=0, le=1)  # a photo is kept below it
-    score: Literal["symmetric", "official"] = "symmetric"
-    parts: int = measuring(2, ge=2, le=16)  # equally wide, side by side
-    network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring("small")
-    split: Literal["folds", "official"] = measuring("folds")
-    flip: bool = measuring(True)  # learn from mirrored photos too
-    train_fraction: float = measuring(0.1, gt=0, le=1)  # folds: of the set, seen by each network; at least 160 photos
-    folds: int = measuring(5, ge=2, le=100)  # networks; each scores the photos of its own fold
-    seed: int = measuring(0, ge=0)
-    weights: GivenFile = None  # what a ResNet begins with, where not the registered file in LHQ_CACHE
+    threshold: Threshold = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="kept below it; by name: " + ", ".join(f"`{name}` {value}" for name, value in PRESETS.items()),
+    )
+    score: Literal["symmetric", "official"] = Field(
+        default="symmetric", description="or the release's, which a left half that tells its place passes"
+    )
+    parts: int = measuring(2, ge=2, le=16, description="vertical parts, equally wide; two are halves")
+    network: Literal["small", "resnet18", "wide_resnet50_2"] = measuring(
+        "small", description="the classifier; a ResNet begins from pretrained weights, the wide one is the paper's"
+    )
+    split: Literal["folds", "official"] = measuring(
+        "folds",
+        description="or the release's: one network learns from 15 %, 5 % are kept apart, both are lost to the subset",
+    )
+    flip: bool = measuring(True, description="learn from mirrored photos too, as published")
+    train_fraction: float = measuring(
+        0.1, gt=0, le=1, description="folds: share of the set that each network learns from, at least 160 photos"
+    )
+    folds: int = measuring(5, ge=2, le=100, description="so many networks; each scores the photos of its own fold")
+    seed: int = measuring(0, ge=0, description="of the order of the photos, and of the networks")
+    weights: GivenFile = Field(
+        default=None, description="what a ResNet begins with, where not the registered file in LHQ_CACHE"
+    )
 
     @model_validator(mode="after")
     def _official_is_about_halves(self) -> Self:
@@ -86,9 +103,16 @@ class Invariance(Stage[InvarianceSettings]):
     settings_type = InvarianceSettings
     min_side = 64
     columns = {  # noqa: RUF012
-        "p_true": pa.list_(pa.float32()),  # of each part, left to right; null where the network learned from the photo
-        "told": pa.int8(),  # parts whose most probable place is the true one
-        "fold": pa.int8(),  # which network; LEARNED_FROM, KEPT_APART
+        "p_true": pa.list_(pa.float32()),
+        "told": pa.int8(),
+        "fold": pa.int8(),
+    }
+    meanings = {  # noqa: RUF012
+        "p_true": "probability of the true place of each part, left to right; null where the network learned from "
+        "the photo",
+        "told": "parts whose most probable place is the true one",
+        "fold": f"the network that scored it; in the official split {LEARNED_FROM} for a photo it learned from, "
+        f"{KEPT_APART} for one kept apart",
     }
     fit_needs = 16
     resources = Resources(batch_size=256)
@@ -190,14 +214,14 @@ class Invariance(Stage[InvarianceSettings]):
 
         from pipelines.filters.place_networks import judge
 
-        facts = json.loads((artefact / FACTS).read_text())
-        self.judges = [
-            judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
-            for fold, made in enumerate(facts["networks"])
-        ]
-        self._apart = dict.fromkeys(facts["learned_from"], LEARNED_FROM) | dict.fromkeys(
-            facts["kept_apart"], KEPT_APART
-        )
+        with fits.loading(artefact):
+            facts = plain_json.mapping((artefact / FACTS).read_bytes())
+            self.judges = [
+                judge(self.settings.network, made["sizes"], safetensors.torch.load_file(artefact / _weights_file(fold)))
+                for fold, made in enumerate(facts["networks"])
+            ]
+            learned, apart = facts["learned_from"], facts["kept_apart"]
+            self._apart = dict.fromkeys(learned, LEARNED_FROM) | dict.fromkeys(apart, KEPT_APART)
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:
         """`p_true`, `told` and `fold` (see `columns`) of each photo."""

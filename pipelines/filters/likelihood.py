@@ -21,6 +21,8 @@ from pydantic import Field
 
 from manifests import faults
 from manifests.errors import InputError
+from manifests.tables import in_one
+from pipelines.engine import fits
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find
 
@@ -37,11 +39,17 @@ GAUSSIAN, FACTS = "gaussian.safetensors", "gaussian.json"
 class LikelihoodSettings(StageSettings):
     """How many are dropped, and what they are compared by."""
 
-    fraction: float = Field(0.05, ge=0, lt=1)  # of the photos that reach the stage: the farthest are dropped
-    features: Literal["inception", "small"] = measuring("inception")  # the 2015 Inception, or one without a file
-    trust: float = measuring(0.75, ge=0.5, le=1)  # share of the set that is surely no outlier: it makes the Gaussian
-    sample: int = measuring(20_000, ge=16)  # photos the Gaussian is made of, at most
-    weights: GivenFile = None  # the Inception's file, where it does not lie in LHQ_CACHE
+    fraction: float = Field(
+        default=0.05, ge=0, lt=1, description="of the photos that reach the stage the farthest are dropped"
+    )
+    features: Literal["inception", "small"] = measuring(
+        "inception", description="the 2015 Inception, or a small fixed network that needs no file"
+    )
+    trust: float = measuring(
+        0.75, ge=0.5, le=1, description="share of the set that is surely no outlier: the Gaussian is made of it"
+    )
+    sample: int = measuring(20_000, ge=16, description="photos that the Gaussian is made of, at most")
+    weights: GivenFile = Field(default=None, description="the Inception's file, where it does not lie in LHQ_CACHE")
 
 
 class Likelihood(Stage[LikelihoodSettings]):
@@ -58,6 +66,7 @@ class Likelihood(Stage[LikelihoodSettings]):
     settings_type = LikelihoodSettings
     min_side = 299  # the Inception's size
     columns = {"distance": pa.float64()}  # noqa: RUF012
+    meanings = {"distance": "Mahalanobis distance of the picture's features from the set's Gaussian"}  # noqa: RUF012
     fit_needs = 16
     fit_unit = "photos"
     resources = Resources(batch_size=32)
@@ -112,8 +121,9 @@ class Likelihood(Stage[LikelihoodSettings]):
 
         from models.robust import RobustGaussian
 
-        self._gaussian = RobustGaussian(**safetensors.torch.load_file(artefact / GAUSSIAN))
         self._network = self._extractor()
+        with fits.loading(artefact):
+            self._gaussian = RobustGaussian.of(safetensors.torch.load_file(artefact / GAUSSIAN), self._network.dims)
 
     def measure(self, sha256s: Sequence[str], images: Sequence[RGB]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`distance`: Mahalanobis distance of the photo's features from the set's Gaussian, 0 or more."""
@@ -123,7 +133,7 @@ class Likelihood(Stage[LikelihoodSettings]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Reject the farthest `fraction`, rounded down; photos that share a file share its place."""
         distance = view.column("distance").to_numpy()
-        files = view.column("sha256").combine_chunks().dictionary_encode()
+        files = in_one(view.column("sha256")).dictionary_encode()
         of_file = np.empty(len(files.dictionary))
         of_file[files.indices.to_numpy()] = distance
         dropped = math.floor(self.settings.fraction * len(of_file) + 1e-9)  # 0.1 * 30 is a little more than 3

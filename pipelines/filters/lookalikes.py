@@ -16,7 +16,7 @@ from pipelines.filters.near import Hashes, Indices, Pairs, close_pairs, distance
 
 SIDE = 16  # of a thumbnail, in pixels
 PIXELS = SIDE * SIDE
-BLOCK = 1 << 15  # pairs of thumbnails compared at once
+BLOCK = 1 << 15  # thumbnails, or pairs of them, compared at once
 CROWD = 64  # pictures of one hash from which on they are compared as a table, not pair by pair
 PIVOTS = 8  # of these that are compared with all others first
 FRONT = 128  # rows of such a table at once
@@ -107,8 +107,10 @@ def distinct(pictures: Pictures) -> tuple[Indices, Indices]:
     key = words @ odd[:32] + pictures.hash * odd[32] + pictures.mirror * odd[33]
     _, first, of = np.unique(key, return_index=True, return_inverse=True)
     stands_for = first[of]
-    same = (pictures.thumb[stands_for] == pictures.thumb).all(axis=1)
-    same &= (pictures.hash[stands_for] == pictures.hash) & (pictures.mirror[stands_for] == pictures.mirror)
+    same = (pictures.hash[stands_for] == pictures.hash) & (pictures.mirror[stands_for] == pictures.mirror)
+    for at in range(0, len(same), BLOCK):
+        here = slice(at, at + BLOCK)
+        same[here] &= (pictures.thumb[stands_for[here]] == pictures.thumb[here]).all(axis=1)
     stands_for[~same] = np.flatnonzero(~same)  # two keys fell together: once in 2^64 pairs
     return np.unique(stands_for, return_inverse=True)
 

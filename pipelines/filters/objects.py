@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from manifests.errors import SetupError
+from manifests.tables import in_one
 from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
-from pipelines.filters import objects_thresholds
+from pipelines.filters import objects_detectors, objects_thresholds
 from pipelines.filters.objects_thresholds import Threshold
-from pipelines.filters.pretrained import GivenFile, find
+from pipelines.filters.pretrained import GivenFile
 
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where things are looked for
     from models.detectors.base import Detector, Frame
 
-MIN_SIDE, SMALL_MIN_SIDE = 800, 160  # pixels: what the detectors look at
 BATCH = 8  # frames: on a processor more gain nothing
 
 
@@ -39,21 +38,23 @@ def _checked(text: str) -> str:
 
 
 class ObjectsSettings(StageSettings):
-    """Which network looks, and what of the things it finds counts.
+    """Which network looks, one of ours or of another package, and what of the things it finds counts."""
 
-    `classes` is a list in the form of objects_classes.txt; `thresholds` replaces single lines of it, such as
-    `person 0.9 0.01, boat never`; `score` and `area`, where given, stand for those of every class.
-    """
-
-    detector: Literal["maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn", "detectron2", "small"] = measuring(
-        "maskrcnn_resnet50_fpn_v2"
+    detector: str = measuring("maskrcnn_resnet50_fpn_v2", description="the network that looks, by its name")
+    config: str = measuring(
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", description="detectron2: a name in its model zoo"
     )
-    config: str = measuring("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x")  # of detectron2's model zoo
-    weights: GivenFile = None  # instead of the registered file; detectron2 always wants one
-    classes: GivenFile = None
-    thresholds: Annotated[str, AfterValidator(_checked)] = ""
-    score: OptionalShare = None
-    area: OptionalShare = None
+    weights: GivenFile = Field(
+        default=None, description="file of weights instead of the registered one; detectron2 wants one"
+    )
+    classes: GivenFile = Field(
+        default=None, description="file in the form of objects_classes.txt, to use instead of it"
+    )
+    thresholds: Annotated[str, AfterValidator(_checked)] = Field(
+        default="", description="single lines to replace in that list, such as `person 0.9 0.01, boat never`"
+    )
+    score: OptionalShare = Field(default=None, description="least score, for every class alike")
+    area: OptionalShare = Field(default=None, description="least share of the picture, for every class alike")
 
 
 class Objects(Stage[ObjectsSettings]):
@@ -69,15 +70,18 @@ class Objects(Stage[ObjectsSettings]):
     columns = {  # noqa: RUF012
         "classes": pa.list_(pa.string()),
         "scores": pa.list_(pa.float32()),
-        "boxes": pa.list_(pa.list_(pa.float32(), 4)),  # left, top, right, bottom: fractions of the picture's sides
-        "areas": pa.list_(pa.float32()),  # of the masks, as fractions of the picture
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),
+        "areas": pa.list_(pa.float32()),
+    }
+    meanings = {  # noqa: RUF012
+        "classes": "of everything that was found, in the network's order: what it is",
+        "scores": "how sure the network is of each, 0 to 1",
+        "boxes": "left, top, right, bottom of each, as fractions of the picture's sides",
+        "areas": "of the mask of each, as a fraction of the picture",
     }
     decides_on = ("classes", "scores", "areas")
     resources = Resources(gpus=0.25, batch_size=BATCH)
-
-    def __init__(self, settings: ObjectsSettings) -> None:
-        super().__init__(settings)
-        self.min_side = SMALL_MIN_SIDE if settings.detector == "small" else MIN_SIDE
+    min_side = objects_detectors.MIN_SIDE  # until `setup` asks the detector, which is not imported to decide
 
     @cached_property
     def thresholds(self) -> Mapping[str, Threshold]:
@@ -99,12 +103,14 @@ class Objects(Stage[ObjectsSettings]):
     def weights_hash(self) -> str:
         """SHA-256 of the file of weights. SetupError, with what to do, where something is missing."""
         _ = self.thresholds  # a list that is wrong is told of before anything is measured
-        return _weights_file(self.settings)[1]
+        return objects_detectors.weights_hash(self.settings.detector, self.settings.weights)
 
     def setup(self, artefact: Path | None) -> None:
         """Load the network."""
         del artefact
-        self._detector = make_detector(self.settings)
+        settings = self.settings
+        self.min_side = objects_detectors.min_side(settings.detector)
+        self._detector: Detector = objects_detectors.make(settings.detector, settings.weights, settings.config)
 
     def prepare(self, image: RGB) -> Frame:
         """The picture at the detector's size."""
@@ -127,10 +133,10 @@ class Objects(Stage[ObjectsSettings]):
     def decide(self, view: pa.Table) -> Verdicts:
         """Verdicts from `classes`, `scores` and `areas`."""
         thresholds, nothing = self.thresholds, Threshold(np.inf, np.inf)
-        lists = view["classes"].combine_chunks()
+        lists = in_one(view["classes"])
         photos = pc.list_parent_indices(lists).to_numpy()
         found = pc.dictionary_encode(pc.list_flatten(lists))
-        scores, areas = (pc.list_flatten(view[name].combine_chunks()).to_numpy() for name in ("scores", "areas"))
+        scores, areas = (pc.list_flatten(in_one(view[name])).to_numpy() for name in ("scores", "areas"))
         names: list[str] = found.dictionary.to_pylist()
         codes = found.indices.to_numpy()
         least = [thresholds.get(name, nothing) for name in names]
@@ -167,48 +173,3 @@ def _highest(
     place[photos[at[::-1]]] = at[::-1]  # of equals the first is written last
     best[place < 0] = np.nan
     return best, place
-
-
-def _weights_file(settings: ObjectsSettings) -> tuple[Path, str]:
-    """The file of weights and its SHA-256."""
-    from models import weights
-    from models.detectors import SMALL_FILE, detectron2_is_installed, how_to_install_detectron2
-
-    given = settings.weights
-    if settings.detector in weights.REGISTRY:
-        found = find(settings.detector, given)
-        return found.path, found.sha256
-    if settings.detector == "small":
-        given = given or SMALL_FILE
-    elif not detectron2_is_installed():
-        raise SetupError(how_to_install_detectron2())
-    if given is None:
-        raise SetupError(
-            "objects.detector=detectron2 needs weights: give safetensors or a weights-only checkpoint with "
-            "--set objects.weights=PATH (its zoo publishes pickles, which run code when opened: README, objects)"
-        )
-    if not given.is_file():
-        raise SetupError(f"{given} is missing: give the path of a file of weights with --set objects.weights=PATH")
-    return given, weights.sha256_of(given)
-
-
-def make_detector(settings: ObjectsSettings) -> Detector:
-    """The network of these settings with its weights, on a graphics card where there is one."""
-    import torch
-
-    from models import weights
-    from models.detectors import detectron2_rcnn
-    from models.detectors.small import SmallDetector
-    from models.detectors.torchvision_rcnn import TorchvisionRCNN
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    path, _ = _weights_file(settings)
-    try:
-        tensors = weights.read_tensors(path)
-        if settings.detector == "small":
-            return SmallDetector(tensors, device)
-        if settings.detector == "detectron2":
-            return detectron2_rcnn.Detectron2RCNN(settings.config, tensors, device)
-        return TorchvisionRCNN(settings.detector, tensors, device)
-    except weights.WeightsError as error:
-        raise SetupError(f"objects: {error}") from error

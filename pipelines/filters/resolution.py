@@ -14,15 +14,16 @@ from pipelines.engine.stage import Stage, StageSettings, Verdicts, empty_is_none
 
 _Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 OptionalRatio = Annotated[_Ratio | None, BeforeValidator(empty_is_none)]
+OptionalArea = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(empty_is_none)]
 
 
 class ResolutionSettings(StageSettings):
     """How small a photo may be, and of which shape; None asks nothing."""
 
-    min_side: int = Field(1024, ge=1)  # pixels, of the shorter side
-    min_area: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(empty_is_none)] = None  # pixels
-    min_aspect: OptionalRatio = None  # width / height
-    max_aspect: OptionalRatio = None  # width / height
+    min_side: int = Field(default=1024, ge=1, description="pixels of the shorter side, at least")
+    min_area: OptionalArea = Field(default=None, description="pixels in all, at least")
+    min_aspect: OptionalRatio = Field(default=None, description="width over height, at least")
+    max_aspect: OptionalRatio = Field(default=None, description="width over height, at most")
 
     @model_validator(mode="after")
     def _some_shape_is_left(self) -> ResolutionSettings:

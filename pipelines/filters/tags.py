@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from manifests.tags import BLACKLIST, normalise_tag, read_list
 from pipelines.engine.stage import Stage, StageSettings, Verdicts, empty_is_none
@@ -38,9 +38,9 @@ class TagsSettings(StageSettings):
     blacklist says: `allow` with carpathians takes one tag out of `car*`; a photo that carries `car` too is rejected.
     """
 
-    blacklist: OptionalList = None
-    allow: OptionalList = None
-    words: bool = False  # hold the words of title and description against the list too
+    blacklist: OptionalList = Field(default=None, description="file of a list to use instead of the shipped one")
+    allow: OptionalList = Field(default=None, description="file of tags that never count as a hit")
+    words: bool = Field(default=False, description="hold the words of title and description against the list too")
 
 
 class Tags(Stage[TagsSettings]):

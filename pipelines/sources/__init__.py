@@ -1,0 +1,1 @@
+"""Where photographs come from: a source lists photos with their rights, and fetches their files."""

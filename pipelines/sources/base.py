@@ -12,9 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
 from manifests.errors import InputError, TransientError
 from manifests.probe import Header
@@ -138,7 +139,7 @@ class StoredFile:
 class Source(ABC):
     """A place photographs come from."""
 
-    name: str  # what the command line calls it; first part of its photo ids, unless it shares another source's
+    name: ClassVar[str]  # on the command line; first part of its photo ids, unless it shares another source's
     lists_anew: bool = False  # every run lists everything, and fetches only what it listed
     no_download: str | None = None  # why its photos are listed only; None: they are fetched
 
@@ -178,3 +179,32 @@ class Source(ABC):
     def notes(self) -> Sequence[str]:
         """Lines for the closing summary: what was left aside and why."""
         return []
+
+
+class SourceSettings(BaseModel):
+    """What `lhq crawl --set source.name=value` may say to a source of another package."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=SourceSettings)
+
+
+class PluginSource(Source, Generic[S]):
+    """A source of another package: `lhq crawl --source <its name>`. It is made from its settings alone.
+
+    Making it opens no connection; MisuseError or SetupError where the settings cannot be worked with.
+    """
+
+    settings_type: ClassVar[type[SourceSettings]]
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    @classmethod
+    def problem(cls) -> str | None:
+        """What is wrong with the class as it is declared; None where nothing is seen to be."""
+        settings = getattr(cls, "settings_type", None)
+        if not (isinstance(settings, type) and issubclass(settings, SourceSettings)):
+            return "states no settings_type derived from SourceSettings"
+        return None

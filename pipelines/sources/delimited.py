@@ -10,17 +10,18 @@ import csv
 import io
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
 
+from manifests.archives import BAD_ZIP
 from manifests.errors import SetupError
 
 LONGEST_LINE = 8 * 1024**2  # characters; a file of other content may have no line break at all
 LONGEST_CELL = 4 * 1024**2
+LONGEST_ROW = 16 * 1024**2  # characters: a quote that is never closed would make one row of all lines
 OTHER_CELLS = "rows with another number of cells than the header"
 
 _SHOWN = 5
@@ -49,20 +50,20 @@ class Part:
                     archive = stack.enter_context(zipfile.ZipFile(self.place))
                     raw = stack.enter_context(archive.open(self.member))
                 yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        except BAD_ZIP as error:
             raise SetupError(f"{self.name} cannot be read ({error}): download it again") from error
 
 
 def find(path: Path, table: str) -> list[Part]:
     """The parts `<table>.tsv000`, `.csv001`, ... of a folder or zip, by number; SetupError for what is neither."""
-    wanted = re.compile(rf"{re.escape(table)}\.[tc]sv(\d*)")
+    wanted = re.compile(rf"{re.escape(table)}\.[tc]sv([0-9]{{0,9}})")
     if path.is_dir():
         there = [Part(file, None, file.stat().st_size) for file in path.iterdir() if file.is_file()]
     elif zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 there = [Part(path, one.filename, one.file_size) for one in archive.infolist() if not one.is_dir()]
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        except BAD_ZIP as error:
             raise SetupError(f"{path} is damaged ({error}): download it again") from error
     else:
         raise SetupError(f"{path} is neither a folder nor a zip file: give where the release lies, packed or unpacked")
@@ -87,10 +88,11 @@ def rows(
     for part in parts:
         with part.open() as stream:
             first = stream.readline(LONGEST_LINE)
-            lines = _lines(stream, part, first)
+            lines = _Lines(stream, part, first)
             reader = csv.reader(lines, delimiter="\t" if first.count("\t") >= first.count(",") else ",")
             try:
                 for number, cells in enumerate(reader):
+                    lines.row_ends()
                     if number == 0 and needed[0] in cells:
                         header = cells
                         at = _places(part, header, columns, needed)
@@ -104,12 +106,31 @@ def rows(
                 raise SetupError(f"{part.name}, line {reader.line_num}: {error}: download it again") from error
 
 
-def _lines(stream: TextIO, part: Part, line: str) -> Iterator[str]:
-    while line:
+class _Lines:
+    """The lines of a part, from its first on. SetupError where a line, or the lines of one row, are too long."""
+
+    def __init__(self, stream: TextIO, part: Part, first: str) -> None:
+        self._stream, self._part, self._next = stream, part, first
+        self._row = 0  # characters of the row that is being read
+
+    def row_ends(self) -> None:
+        """What comes now is another row's."""
+        self._row = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._next
+        if not line:
+            raise StopIteration
+        self._row += len(line)
         if len(line) >= LONGEST_LINE:
-            raise SetupError(f"{part.name} has a line of over {LONGEST_LINE:,} characters: it is no table")
-        yield line
-        line = stream.readline(LONGEST_LINE)
+            raise SetupError(f"{self._part.name} has a line of over {LONGEST_LINE:,} characters: it is no table")
+        if self._row > LONGEST_ROW:
+            raise SetupError(f"{self._part.name} has a row of over {LONGEST_ROW:,} characters: a quote is never closed")
+        self._next = self._stream.readline(LONGEST_LINE)
+        return line
 
 
 def _places(part: Part, header: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> list[int | None]:

@@ -55,7 +55,7 @@ class Folder(Source):
     left: Mapping[str, int]  # files left aside, by extension
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # metadata by file
     rows_unused: int = 0
-    name: str = "folder"
+    name = "folder"
     lists_anew: bool = True
 
     @staticmethod

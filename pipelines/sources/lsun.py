@@ -39,13 +39,7 @@ RIGHTS = (
 )
 
 _ADVICE = "if its download broke off, go on with it (curl -C - -O URL) and unpack it again"
-_WALK = """
-import lmdb, sys
-environment = lmdb.open(sys.argv[1], readonly=True, lock=False, readahead=False, create=False)
-with environment.begin() as transaction, transaction.cursor() as cursor:
-    for key in cursor.iternext(keys=True, values=False):
-        pass
-"""
+_WALK = Path(__file__).with_name("lsun_walk.py")
 _SPLIT = re.compile(r"_(?:train|val|test)$")
 _opened: dict[tuple[int, str], lmdb.Environment] = {}  # by process and folder: LMDB forbids a second one
 _opening = threading.Lock()
@@ -181,8 +175,8 @@ def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
 def _check(folder: Path) -> None:
     """SetupError for what is empty, no LMDB, shorter than its own header says, or broken inside.
 
-    Reading past its end, or a page that is not there, would kill the process: so its keys are first walked through in
-    another one, a second for a million.
+    Reading past its end, or a page that is not there, would kill the process: so every key is first asked for in
+    another one (`lsun_walk`), some seconds for a million.
     """
     size = (folder / DATA).stat().st_size
     environment = _environment(folder)
@@ -193,7 +187,7 @@ def _check(folder: Path) -> None:
         )
     if not facts["entries"]:
         raise SetupError(f"{folder} is an empty database: there is nothing to crawl")
-    walked = subprocess.run([sys.executable, "-c", _WALK, str(folder)], capture_output=True, text=True, check=False)
+    walked = subprocess.run([sys.executable, "-P", _WALK, folder], capture_output=True, text=True, check=False)
     if walked.returncode != 0:
         said = (walked.stderr.strip().splitlines() or [f"its reader died, {walked.returncode}"])[-1]
         raise SetupError(f"{folder / DATA} is damaged ({said}): {_ADVICE}")

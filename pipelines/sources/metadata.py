@@ -7,7 +7,7 @@ import json
 import math
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ PATH_COLUMNS = ("file", "path", "file_name", "filename")
 _TEXT = {"title", "description", "author", "author_url", "page_url", "license_url", "attribution"}
 _SIZE = {"width", "height"}
 _TIME = {"taken_at", "uploaded_at"}
+LARGEST = 4 * 1024**3  # bytes that a Parquet table may unpack to
+_TOGETHER = 256  # rows, unpacked before they are counted
 _SHOWN = 10  # of the errors found, so many are shown
 
 _Wrong = tuple[int, str]  # line, what is wrong there
@@ -123,14 +125,40 @@ def _read_parquet(file: Path, wrong: list[_Wrong]) -> _Records:  # noqa: ARG001 
 
     try:
         with pq.ParquetFile(file) as stream:
-            table = stream.read()
-        if len(set(table.column_names)) < table.num_columns:
-            return table.column_names, []
-        kinds = [pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else kind for kind in table.schema.types]
-        table = table.cast(pa.schema(zip(table.column_names, kinds, strict=True)), safe=False)
-        return table.column_names, list(enumerate(table.to_pylist(), start=1))
-    except (pa.ArrowException, ValueError, OverflowError) as error:  # also dates that Python cannot hold
+            names = stream.schema_arrow.names
+            if len(set(names)) < len(names):
+                return names, []
+            kinds = pa.schema([field.with_type(_unpacked(field.type)) for field in stream.schema_arrow])
+            rows = [row for batch in _bounded(stream, kinds) for row in batch.to_pylist()]
+        return names, list(enumerate(rows, start=1))
+    except (pa.ArrowException, ValueError, OverflowError, RecursionError) as error:  # also dates Python cannot hold
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
+
+
+def _unpacked(kind: Any) -> Any:
+    """The Arrow type by which Python gets plain values: microseconds, and no dictionaries."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _unpacked(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_list(kind):
+        return pa.list_(_unpacked(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([kind.field(at).with_type(_unpacked(kind.field(at).type)) for at in range(kind.num_fields)])
+    return kind
+
+
+def _bounded(stream: Any, kinds: Any) -> Iterator[Any]:
+    """The batches of a Parquet file. Raises ValueError where a small file unpacks to more than anyone wrote."""
+    size = 0
+    for packed in stream.iter_batches(batch_size=_TOGETHER):
+        batch = packed.cast(kinds, safe=False)
+        size += batch.nbytes
+        if size > LARGEST:
+            raise ValueError(f"it unpacks to over {LARGEST:,} bytes")
+        yield batch
 
 
 def _values(record: Mapping[str, Any], line: int, wrong: list[_Wrong]) -> dict[str, Any]:

@@ -33,9 +33,9 @@ def retry_after(value: str | None) -> float | None:
         return float(text[:9])
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError, IndexError):  # the library's parser has its own ways to fail
         return None
-    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
 
 
 class Breaker:

@@ -17,6 +17,7 @@ from typing import Any
 import certifi
 import pycurl
 
+from pipelines.web.fields import length
 from pipelines.web.hosts import Target, check_peer
 
 CONNECT_SECONDS = 10
@@ -61,8 +62,7 @@ class Head:
     @property
     def length(self) -> int | None:
         """Bytes of the body, where that is said."""
-        said = self.first("content-length") or ""
-        return int(said) if said.isascii() and said.isdigit() else None
+        return length(self.first("content-length"))
 
 
 @dataclass(frozen=True)

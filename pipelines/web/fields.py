@@ -1,4 +1,4 @@
-"""Reading JSON that others wrote: each reader takes anything and gives the value meant, or None."""
+"""Reading JSON and headers that others wrote: each reader takes anything and gives the value meant, or None."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _LARGEST else None
+
+
+def length(value: str | None) -> int | None:
+    """The bytes that a Content-Length header promises."""
+    return int(value) if value is not None and re.fullmatch(r"[0-9]{1,18}", value) else None
 
 
 def pixels(value: Any) -> int | None:

@@ -221,7 +221,7 @@ def test_a_row_names_everything_its_numbers_depend_on(tmp_path, model):
     told = []
     found = evaluate.evaluate(tmp_path / "run", Reference(real, features.small()), measurement, CPU, "9.9", told.append)
     row, details = found.row, found.details
-    assert sum(told) == evaluate.frames_to_measure(model, measurement)
+    assert sum(told) == evaluate.frames_to_measure(recipe, measurement)
     assert row.train_devices == f"1x cpu ({torch.get_num_threads()} threads)"
     assert (row.model, row.dataset, row.subset, row.subset_hash) == (model, "tiny", "curated", "a" * 64)
     assert (row.recipe_hash, row.images_seen, row.n_real, row.n_generated) == (recipe_hash(recipe), 16, 40, 10)

@@ -18,10 +18,10 @@ from matrices import mostly_long
 from running import lhq_command
 from torch import nn
 
-from benchmarks import checkpoints, metrics, networks, runs
+from benchmarks import batches, checkpoints, metrics, networks, runs
 from benchmarks.networks import Draw
 from benchmarks.pictures import Pictures
-from benchmarks.training import Order, Training, _adam
+from benchmarks.training import Training, _adam
 from manifests.errors import SetupError
 from models import counter_random
 from models.counter_random import Kind
@@ -149,12 +149,12 @@ def test_alis_frames_are_trained_at_every_shift_also_the_last():
 
 
 def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order():
-    order = Order(seed=5, pictures=37)
+    order = batches.Order(seed=5, pictures=37)
     first, second = order.rows(0, 37), order.rows(37, 37)
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(37))
     assert first.tolist() != second.tolist()
     assert torch.equal(order.rows(30, 20), torch.cat([first, second])[30:50])
-    assert Order(6, 37).rows(0, 37).tolist() != first.tolist()
+    assert batches.Order(6, 37).rows(0, 37).tolist() != first.tolist()
 
 
 def test_half_of_the_pictures_are_mirrored_and_without_it_none():
@@ -192,11 +192,9 @@ def test_regularisers_take_their_turns():
 
 
 def test_the_running_average_follows_with_its_half_life():
-    training = Training(tiny.recipe("stylegan2", average_kimg=0.1, average_ramp=0.5), tiny.images(), CPU)
-    training.step = 10  # 40 images seen: the ramp says 20
-    assert training._decay() == pytest.approx(0.5 ** (4 / 20))
-    training.step = 1000  # the recipe says 100
-    assert training._decay() == pytest.approx(0.5 ** (4 / 100))
+    recipe = tiny.recipe("stylegan2", average_kimg=0.1, average_ramp=0.5)
+    assert batches.decay(recipe, seen=40) == pytest.approx(0.5 ** (4 / 20))  # as the ramp says
+    assert batches.decay(recipe, seen=4000) == pytest.approx(0.5 ** (4 / 100))  # as the recipe says
 
 
 def test_the_discriminator_learns_to_tell_and_the_generator_to_pass():

@@ -126,19 +126,19 @@ def test_every_option_and_file_the_readme_names_exists(lhq):
     for option in set(re.findall(r"--[a-z][a-z0-9-]+", README)):
         assert option in every, option
     for setting in re.findall(r"--set ([a-z]+\.[a-z_]+)=", README):
-        from pipelines.filters import STAGES
+        from pipelines.filters import OURS
 
         stage, name = setting.split(".")
-        assert name in STAGES[stage].settings_type.model_fields
+        assert name in OURS[stage].settings_type.model_fields
 
 
 def test_the_numbers_the_readme_names_are_those_of_the_code():
-    from pipelines.filters import STAGES
+    from pipelines.filters import OURS
 
     assert f"list of {len(read_list(BLACKLIST))}" in README
     assert f"{len(read_queries())} queries of ours" in README
-    assert f"{STAGES['resolution'].settings_type().min_side:,}, as in LHQ" in README  # type: ignore[attr-defined]
-    assert f"score at or above {STAGES['invariance'].settings_type().threshold}" in README  # type: ignore[attr-defined]
+    assert f"{OURS['resolution'].settings_type().min_side:,}, as in LHQ" in README  # type: ignore[attr-defined]
+    assert f"score at or above {OURS['invariance'].settings_type().threshold}" in README  # type: ignore[attr-defined]
 
 
 def test_make_test_runs_every_folder_of_tests():

@@ -108,6 +108,7 @@ def test_any_sequence_of_appends_and_sweeps_reads_back_as_one_list(sizes: list[i
                 appended += new
                 table.append(_rows(new))
             assert table.read().equals(_rows(appended))
+            assert pa.Table.from_batches(table.batches(SCHEMA.names), SCHEMA).equals(_rows(appended))
             assert table.row_count() == len(appended)
         last = {_row(n)["key"]: n for n in appended}
         assert table.current("key").equals(_rows([last[key] for key in last]))
@@ -123,6 +124,24 @@ def test_seventy_three_appends_become_one_part_of_64_one_of_8_and_one(tmp_path: 
         table.append(_numbers(n))
     assert [(part.first, part.last) for part in table.parts()] == [(1, 64), (65, 72), (73, 73)]
     assert table.read()["n"].to_pylist() == list(range(73))
+
+
+@pytest.mark.parametrize("appends", [600, pytest.param(4_096, marks=pytest.mark.long)])
+def test_many_small_appends_are_never_many_parts(tmp_path: Path, appends: int) -> None:
+    """As many live parts as the digits of their number in base eight add up to, and few files besides."""
+    table, most_files = Table(tmp_path, NUMBERS), 0
+    for n in range(1, appends + 1):
+        table.append(_numbers(2 * n, 2 * n + 1))
+        names = list(tmp_path.iterdir())
+        most_files = max(most_files, len(names))
+        if n % 97 == 0 or n == appends:
+            assert len(table.parts()) == sum(map(int, np.base_repr(n, tables.FAN_IN)))
+    levels = len(np.base_repr(appends, tables.FAN_IN))
+    assert most_files <= tables.FAN_IN * levels + tables.FAN_IN, (
+        "those that were merged wait for readers, and no longer"
+    )
+    assert table.read()["n"].to_pylist() == list(range(2, 2 * appends + 2))
+    assert table.row_count() == 2 * appends
 
 
 def test_parts_that_are_large_together_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from PIL import Image
 from running import lhq_command
 from web_crawl import Crawl, assert_complete, made_up
 
-from pipelines.filters import STAGES
+from pipelines.filters import OURS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -153,7 +153,7 @@ def photographs(lhq, tmp_path_factory) -> Path:
 
 
 def test_every_stage_that_measures_is_among_these():
-    assert set(MEASURING) == {name for name, stage in STAGES.items() if stage.columns}
+    assert set(MEASURING) == {name for name, stage in OURS.items() if stage.columns}
 
 
 @pytest.mark.parametrize("stage", mostly_long(list(MEASURING), ("duplicates",)))

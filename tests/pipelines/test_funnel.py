@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pytest
+from flattening import flat_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from manifests.recipes import Recipe, Step
 from pipelines import funnel as funnels
 from pipelines.engine.stage import Stage, StageSettings, Verdicts
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel, walk
-from pipelines.manifest import flatten
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FINGERPRINT, OTHER = "f" * 64, "0" * 64
@@ -199,7 +199,7 @@ def test_every_stage_adds_up_and_says_of_each_photo_what_the_tables_say(made, br
         assert status["files"]["ok"] == sum(one.status == schema.OK for one in made)
         assert status["files"]["failed"] == sum(one.status in (schema.FAILED, schema.GIVEN_UP) for one in made)
         assert status["curated"] == int(funnel.members.sum())
-        flat = flatten(funnel).to_pylist()
+        flat = flat_table(funnel).to_pylist()
         assert [row["photo_id"] for row in flat] == sorted(photos)
         assert all((row["reason"] is None) == row["keep"] for row in flat), "whoever is out has a reason"
         assert {row["photo_id"] for row in flat if row["keep"]} == {key for key, alive in flowing.items() if alive}
@@ -221,7 +221,7 @@ def test_photos_without_an_ok_file_do_not_reach_an_image_stage_and_are_never_mem
         assert counts(funnel.decide(BRIGHT, FINGERPRINT)) == {KEPT: 1, REJECTED: 0, ERROR: 0, PENDING: 0}
         members = funnel.photos.filter(pa.array(funnel.members))
         assert members["photo_id"].to_pylist() == ["t:ok"]
-        reasons = {row["photo_id"]: row["reason"] for row in flatten(funnel).to_pylist()}
+        reasons = {row["photo_id"]: row["reason"] for row in flat_table(funnel).to_pylist()}
         assert reasons["t:failed"] == reasons["t:given_up"] == "file: cut short"
         assert reasons["t:untried"] == "file: not fetched yet"
 
@@ -307,7 +307,7 @@ def test_an_empty_dataset_has_an_empty_funnel(empty):
     status = show.status(funnel)
     assert (status["photos"], status["files"], status["curated"]) == (0, {"ok": 0, "failed": 0}, 0)
     assert list(status["stages"]) == ["tags", "resolution", "invariance"]
-    assert flatten(funnel).num_rows == 0
+    assert flat_table(funnel).num_rows == 0
     assert "curated" in show.funnel(funnel, "curated", Recipe("curated", steps))
 
 

@@ -28,7 +28,7 @@ from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
 from manifests.tombstones import Tombstones
 from pipelines import remove
-from pipelines.frontier import Frontier, path_of
+from pipelines.frontier import Frontier, databases, path_of
 from pipelines.removal_request import Request
 
 NOW = datetime(2024, 2, 3, tzinfo=UTC)
@@ -328,8 +328,8 @@ def test_a_killed_removal_is_completed_by_whoever_holds_the_crawl_lock_next(data
     now = Dataset.open(dataset.root)
     assert len(files_of(dataset.root / "images")) == 6
     with now.lock(CRAWL_LOCK, [now.photos_table]):
-        assert removal.finish(now)
-        assert not removal.finish(now)
+        assert removal.finish(now, databases(now.root))
+        assert not removal.finish(now, databases(now.root))
     assert len(files_of(dataset.root / "images")) == 5
     with sqlite3.connect(dataset.root / "reviews.sqlite") as database:
         assert database.execute("SELECT count(*) FROM decisions").fetchone() == (6,)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from flattening import flat_table
 from reviewing import dataset_of
 
 from lhq_toolkit import show
@@ -19,7 +20,6 @@ from pipelines import manifest as manifests
 from pipelines.engine.stage import Stage, StageSettings, Verdicts
 from pipelines.filter import existing
 from pipelines.funnel import KEPT, NOT_REACHED, REJECTED, Funnel, walk
-from pipelines.manifest import flatten
 
 RECIPE = Recipe("curated", (Step("tags", {}), Step("resolution", {"min_side": 30})))
 PHOTOS = [
@@ -75,7 +75,7 @@ def test_a_keep_does_not_conjure_up_a_file(dataset):
     )
     decide(dataset, {"t:2": KEEP})
     assert members(dataset) == ["t:0", "t:1"]
-    row = next(one for one in flatten(walk(dataset, RECIPE)).to_pylist() if one["photo_id"] == "t:2")
+    row = next(one for one in flat_table(walk(dataset, RECIPE)).to_pylist() if one["photo_id"] == "t:2")
     assert (row["keep"], row["reason"], row["review"]) == (False, "file: gone", "keep")
 
 
@@ -98,8 +98,9 @@ def test_the_subset_hash_follows_and_comes_back(dataset):
 def test_the_manifest_follows_at_once_and_back(dataset, tmp_path):
     def rows() -> dict[str, dict]:
         out = tmp_path / "all.parquet"
-        told = manifests.write(dataset, existing(dataset, "curated"), out)
-        assert pq.read_table(out).equals(flatten(walk(dataset, RECIPE)))
+        manifests.write(dataset, existing(dataset, "curated"), out)
+        told = pq.read_table(out)
+        assert told.equals(flat_table(walk(dataset, RECIPE)))
         return {row["photo_id"]: row for row in told.to_pylist()}
 
     first = rows()

@@ -100,7 +100,6 @@ def test_other_weights_make_another_fingerprint(tmp_path):
     [
         {"score": 1.5},
         {"area": -0.1},
-        {"detector": "yolo"},
         {"thresholds": "person"},
         {"thresholds": "person 0.9"},
         {"thresholds": "person 0.9 2"},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import pickle
 import random
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -20,15 +22,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listing import list_all
+from mangling import FEW_OR_MANY, tried
 from PIL import Image
 
 from manifests.dataset import Dataset
 from manifests.errors import InputError, LhqError, MisuseError, SetupError
-from manifests.probe import probe
+from manifests.probe import MAX_BYTES, probe
 from pipelines import crawl
 from pipelines.engine.pool import open_pool
 from pipelines.engine.share import Share
-from pipelines.sources import lsun
+from pipelines.sources import lsun, lsun_walk
 from pipelines.sources.base import Wanted
 from pipelines.sources.lsun import Lsun
 
@@ -190,6 +193,69 @@ def test_holes_in_a_database_are_an_error_and_kill_nobody(tmp_path: Path) -> Non
         (broken / "data.mdb").write_bytes(whole[: hole.start] + bytes(8 * 4096) + whole[hole.stop :])
         with pytest.raises(SetupError, match=r"is damaged.*curl -C -"):
             Lsun([broken])
+
+
+def forged(place: Path, at: int, size: int) -> Path:
+    """A database of four values of 20,000 bytes, of which one says that it has `size`."""
+    folder = write(place, {key(n): bytes([n]) * 20_000 for n in range(4)})
+    data = bytearray((folder / "data.mdb").read_bytes())
+    found = data.rindex(key(at))  # the newest page; before the key stand size (low, high half), flags, the key's size
+    assert struct.unpack_from("<HHHH", data, found - 8) == (20_000, 0, 1, 40)
+    struct.pack_into("<HH", data, found - 8, size & 0xFFFF, size >> 16)
+    (folder / "data.mdb").write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("size", [90_000, 300_000, MAX_BYTES - 1, 2**32 - 1])
+def test_a_value_that_says_it_is_longer_than_the_file_is_refused_and_kills_nobody(tmp_path: Path, size: int) -> None:
+    last = max(range(4), key=key)  # its pages are the last of the file, for keys were put in their order
+    with pytest.raises(SetupError, match=r"is damaged .*curl -C -"):
+        Lsun([forged(tmp_path / "x_lmdb", last, size)])
+
+
+def test_pages_that_would_make_keys_without_end_are_left(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lsun_walk, "SMALLEST", 10_000)
+    with pytest.raises(SystemExit, match="more keys than room"):
+        lsun_walk.walk(write(sets.parent / "many_lmdb", {key(n): b"x" for n in range(900)}))
+
+
+FORGED = [b"\0", b"\1", b"\2", b"\x10", b"\xff", b"\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\xf0\x0f"]
+
+
+@FEW_OR_MANY
+def test_a_forged_database_is_read_or_refused_and_kills_nobody(tmp_path: Path, many: bool) -> None:
+    """In a child, since what must not happen is that it dies: no exception would tell."""
+    values = {key(n): bytes([n]) * (20, 900, 5000, 20_000)[n % 4] for n in range(60)}
+    sound = (write(tmp_path / "sound_lmdb", values) / "data.mdb").read_bytes()
+    folder = tmp_path / "forged_lmdb"
+    folder.mkdir()
+
+    def check(changes: list[tuple[int, int, bytes]]) -> None:
+        data = bytearray(sound)
+        for page, at, other in changes:
+            data[page * 4096 + at : page * 4096 + at + len(other)] = other
+        (folder / "data.mdb").write_bytes(data)
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                os._exit(_read(folder))
+            os._exit(9)
+        assert os.waitpid(child, 0)[1] == 0
+
+    place = st.one_of(st.integers(0, 40), st.integers(0, 400), st.integers(3000, 4090))
+    change = st.tuples(st.integers(0, len(sound) // 4096 - 1), place, st.sampled_from(FORGED))
+    tried(check, st.lists(change, min_size=1, max_size=5), few=4, many=many and 400)
+
+
+def _read(folder: Path) -> int:
+    """0 where everything is read, or refused on purpose."""
+    with contextlib.suppress(LhqError):
+        source = Lsun([folder])
+        fetching = source.fetcher().open(ANY)
+        for one in ids(source):
+            with contextlib.suppress(LhqError):
+                fetching.fetch(Wanted(one, folder.name))
+    return 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""Files of weights of any content are read as plain tensors, or refused by name; nothing of them is run."""
+
+from __future__ import annotations
+
+import io
+import resource
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import published_pickle
+import pytest
+import torch
+from mangling import FEW_OR_MANY, mangled, tried
+from safetensors.torch import save
+
+from models import inert_pickle, published_files
+from models.weights import WeightsError, read_tensors
+
+TENSORS = {"conv.weight": torch.arange(36.0).view(2, 2, 3, 3), "conv.bias": torch.zeros(2), "count": torch.tensor(3)}
+
+
+def saved(content: Any, **options: Any) -> bytes:
+    out = io.BytesIO()
+    torch.save(content, out, **options)
+    return out.getvalue()
+
+
+SOUND = {
+    "w.pth": saved(TENSORS),
+    "nested.ckpt": saved({"state_dict": TENSORS, "epoch": 3, "optimizer": [{"lr": 0.1}]}),
+    "legacy.pth": saved(TENSORS, _use_new_zipfile_serialization=False),
+    "w.safetensors": save(TENSORS),
+}
+
+
+def read_or_refused(read: Callable[[Path], Any], path: Path) -> Any:
+    """What was read; None where it was refused in one printable line that names the file."""
+    try:
+        return read(path)
+    except WeightsError as error:
+        told = str(error)
+        assert str(path) in told
+        assert told.isprintable(), told
+        return None
+
+
+@pytest.mark.parametrize("name", SOUND)
+@FEW_OR_MANY
+def test_any_checkpoint(tmp_path, name, many):
+    path = tmp_path / name
+    path.write_bytes(SOUND[name])
+    assert read_tensors(path).keys() == TENSORS.keys()
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        found = read_or_refused(read_tensors, path)
+        for tensor in (found or {}).values():
+            tensor.clone()  # its numbers are there
+
+    tried(check, mangled(SOUND[name]), few=20, many=many)
+
+
+@FEW_OR_MANY
+def test_any_published_network(tmp_path, many):
+    tensors = {"G.synthesis.b8.conv1.weight": torch.ones(2, 2, 3, 3), "G.mapping.w_avg": torch.zeros(2)}
+    stored = published_pickle.networks(tensors, patchwise={"grid_size": 2, "w_coord_dist": 4})
+    path = published_pickle.write(tmp_path / "network.pkl", stored)
+    sound = path.read_bytes()
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        read_or_refused(inert_pickle.read, path)
+        read_or_refused(published_files.read, path)
+
+    tried(check, mangled(sound), few=30, many=many)
+
+
+BOMBS = {
+    "one number a thousand million times": {"w": torch.zeros(1).expand(1_000_000, 1_000_000)},
+    "a tensor of zeros that lies nowhere": {"w": torch.empty(1_000_000, 1_000_000, device="meta")},
+    "a sparse tensor": {"w": torch.sparse_coo_tensor(torch.zeros(2, 1), torch.ones(1), (10**6, 10**6))},
+    "a quantised tensor": {"w": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8)},
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_tensors_that_are_larger_than_their_file_are_refused(tmp_path, what):
+    path = tmp_path / "w.pth"
+    path.write_bytes(saved(BOMBS[what]))
+    with pytest.raises(WeightsError, match=r"w\.pth holds"):
+        read_tensors(path)
+
+
+def test_a_checkpoint_that_is_packed_a_thousand_times_is_not_unpacked(tmp_path):
+    """PyTorch stores its members as they are; one that is deflated is somebody else's."""
+    path = tmp_path / "w.pth"
+    count = 300_000_000
+    with zipfile.ZipFile(io.BytesIO(saved({"w": torch.zeros(7)}))) as plain, zipfile.ZipFile(path, "w") as packed:
+        for one in plain.infolist():
+            content = plain.read(one)
+            if one.filename.endswith("data.pkl"):
+                content = content.replace(b"K\x07", b"J" + count.to_bytes(4, "little"))
+            if one.filename.endswith("data/0"):
+                with packed.open(zipfile.ZipInfo(one.filename), "w") as member:
+                    del member
+                continue
+            packed.writestr(one.filename, content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsError, match=r"w\.pth holds no plain weights"):
+        read_tensors(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
