@@ -162,7 +162,7 @@ def _forsake(dataset: Dataset) -> None:
             return  # the next locked start completes it
         for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset)):
             generations.sweep(any_table(dataset, name))
-        removal.finish(dataset)
+        removal.finish(dataset, databases(dataset.root))
 
 
 # What was handed on before.

@@ -418,27 +418,29 @@ time_t time(time_t *now) {
 
 /* The network. */
 
-static int cut(int error) {
+/* Whether this call fails. A connection that is broken off is so for good. */
+static int cut(int descriptor, int error) {
     pthread_mutex_lock(&turn);
     counts[NETWORK]++;
     int now = fault == NETWORK_CUT && counts[NETWORK] >= at && counts[NETWORK] < at + size;
     if (now) struck = 1;
     pthread_mutex_unlock(&turn);
+    if (now && error == ECONNRESET) shutdown(descriptor, SHUT_RDWR);
     if (now) errno = error;
     return now;
 }
 
 int connect(int descriptor, const struct sockaddr *address, socklen_t length) {
     REAL(int, connect, int, const struct sockaddr *, socklen_t);
-    return on_network(descriptor) && cut(ECONNREFUSED) ? -1 : real(descriptor, address, length);
+    return on_network(descriptor) && cut(descriptor, ECONNREFUSED) ? -1 : real(descriptor, address, length);
 }
 
 ssize_t send(int descriptor, const void *data, size_t count, int flags) {
     REAL(ssize_t, send, int, const void *, size_t, int);
-    return on_network(descriptor) && cut(ECONNRESET) ? -1 : real(descriptor, data, count, flags);
+    return on_network(descriptor) && cut(descriptor, ECONNRESET) ? -1 : real(descriptor, data, count, flags);
 }
 
 ssize_t recv(int descriptor, void *data, size_t count, int flags) {
     REAL(ssize_t, recv, int, void *, size_t, int);
-    return on_network(descriptor) && cut(ECONNRESET) ? -1 : real(descriptor, data, count, flags);
+    return on_network(descriptor) && cut(descriptor, ECONNRESET) ? -1 : real(descriptor, data, count, flags);
 }

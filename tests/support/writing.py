@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import json
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from outcomes import Check
 from PIL import Image
 from web_crawl import FAST, made_up
 
+from benchmarks import pictures, runs
 from models.weights import Weights
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden"
@@ -101,7 +103,8 @@ def make(folder: Path, forks: Forks, web: FakeWeb, weights_url: str) -> World:
     _paint(folder / "pictures")
     (folder / "queries.txt").write_text("\n".join(QUERIES))
     tiny.write(folder / "data", tiny.images(24))
-    untrained_run(folder / "run", "alis", patches=4, input_resolution=4)
+    run = untrained_run(folder / "run", "alis", patches=4, input_resolution=4)
+    (run / runs.DATA).write_text(json.dumps(pictures.read(folder / "data", folder / "cache").facts()))
     for name in ("alis_grid2.safetensors", "meta.json"):
         shutil.copy(GOLDEN / name, folder)
     boards.write(folder / "board.csv", boards.row())
@@ -147,9 +150,10 @@ def _spoil(dataset: Path) -> None:
 
 
 def measure_little() -> None:
-    """Few frames are generated where a run is measured."""
-    from benchmarks import recipes
+    """Few frames are generated where a run is measured, and its speed is measured in a hurry."""
+    from benchmarks import recipes, speed
 
+    speed.WARM_UP, speed.SECONDS, speed.SEARCH_SECONDS, speed.BATCHES = 0, 0.0, 0.0, (1,)
     smoke = recipes.MEASUREMENTS["smoke"]
     few = dataclasses.replace(smoke, frames=24, snapshot_frames=8, curve_frames=8, stretch=8)
     recipes.MEASUREMENTS = {**recipes.MEASUREMENTS, "smoke": few}
@@ -200,7 +204,8 @@ WEB = ("--source", "unsplash", "--source", "flickr", "--have-permission", "unspl
 STAGES = ("--tags", "--resolution", "--duplicates", "--likelihood", "--invariance")
 SETTINGS = ("resolution.min_side=40", "likelihood.features=small", "invariance.folds=2", "invariance.network=small")
 EXPORT = ("--resolution", "32", "--own-use", *HERE, "--format")
-TRAINING = (*ONE_THREAD, *tiny.OPTIONS, "--set", "images=32", "--set", "batch=8")
+SMALL = ("images=32", "batch=8", "patches=4", "input_resolution=4")
+TRAINING = (*ONE_THREAD, *tiny.OPTIONS, *(part for one in SMALL for part in ("--set", one)))
 GENERATE = ("generate", "run", *ONE_THREAD, "-o")
 ROAD = ("--dataset", "t", "--data", "d", "--resolution", "16", "--models", "alis", "-o", "out", *HERE)
 
@@ -266,7 +271,9 @@ COMMANDS: Sequence[Command] = (
         FILTERED,
         before="writing:measure_little",
     ),
-    _drawn("--frames", "out", "--frames", "3"),
+    Command(  # one after the other, so that it is done when the last is there
+        "generate --frames", (*GENERATE, "out", "--frames", "3"), outcomes.same("out"), RUN, "out/0-00002.png", once=True
+    ),
     _drawn("FILE.png", "p.png", "--panorama", "5"),
     _drawn("FILE.webp", "p.webp", "--panorama", "5"),
     _drawn("STRIPS", "out", "--panorama", "600"),
