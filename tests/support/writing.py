@@ -272,7 +272,12 @@ COMMANDS: Sequence[Command] = (
         before="writing:measure_little",
     ),
     Command(  # one after the other, so that it is done when the last is there
-        "generate --frames", (*GENERATE, "out", "--frames", "3"), outcomes.same("out"), RUN, "out/0-00002.png", once=True
+        "generate --frames",
+        (*GENERATE, "out", "--frames", "3"),
+        outcomes.same("out"),
+        RUN,
+        "out/0-00002.png",
+        once=True,
     ),
     _drawn("FILE.png", "p.png", "--panorama", "5"),
     _drawn("FILE.webp", "p.webp", "--panorama", "5"),
