@@ -17,9 +17,9 @@ from manifests.plugins import Group
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 KEYS = {  # environment variable -> what it is for
-    "UNSPLASH_ACCESS_KEY": "crawling Unsplash (a source still to come)",
-    "FLICKR_API_KEY": "crawling Flickr (a source still to come)",
-    "FLICKR_API_SECRET": "crawling Flickr (a source still to come)",
+    "UNSPLASH_ACCESS_KEY": "lhq crawl --source unsplash",
+    "FLICKR_API_KEY": "lhq crawl --source flickr",
+    "FLICKR_API_SECRET": "nothing so far: reading Flickr needs the key alone",
     "LHQ_CONTACT": "the same: the address given to the hosts that are visited",
 }
 PACKAGES = ("numpy", "pyarrow", "pydantic", "PIL", "simplejpeg", "safetensors", "torch", "ray")  # of the basic road

@@ -22,6 +22,7 @@ class License:
 
 UNKNOWN = License("LicenseRef-unknown", None, "unknown license")
 UNSPLASH = License("LicenseRef-Unsplash", "https://unsplash.com/license", "Unsplash License")
+FLICKR_NOTICE = "This product uses the Flickr API but is not endorsed or certified by SmugMug, Inc."  # its terms ask
 US_GOV = License("LicenseRef-US-Gov", "https://www.usa.gov/government-copyright", "United States Government Work")
 PDM = License("LicenseRef-PDM", "https://creativecommons.org/publicdomain/mark/1.0/", "Public Domain Mark 1.0")
 CC0 = License("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/", "CC0 1.0")

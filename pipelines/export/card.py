@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.licenses import UNKNOWN
+from manifests.licenses import FLICKR_NOTICE, UNKNOWN
 from pipelines.export import rights
 from pipelines.export.format import PARTS, Member, Part
 
@@ -77,6 +77,8 @@ def card(content: Content) -> bytes:
         lines += [f"{content.enlarged:,} of the photos are smaller than the pictures and were enlarged.", ""]
     if content.left_out:
         lines += [f"{content.left_out:,} photos of the subset could not be decoded and are not here.", ""]
+    if any(member.row["source"] == "flickr" for member in content.members):
+        lines += [FLICKR_NOTICE, ""]
     if unknown := licences.get(UNKNOWN.spdx):
         lines += [
             f"**{unknown:,} photos have no known licence: do not redistribute their pictures before you know it.**",

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from manifests.errors import InputError, MisuseError
-from manifests.licenses import UNKNOWN, License, attribution, normalise
+from manifests.licenses import FLICKR_NOTICE, UNKNOWN, License, attribution, normalise
 from manifests.records import Photo
 from pipelines.sources import flickr_windows as windowing
 from pipelines.sources.base import Fetcher, Found, Listing, Page, Source
@@ -34,7 +34,6 @@ URL = "https://api.flickr.com/services/rest/"
 HOSTS = ("live.staticflickr.com",)
 LICENSES = ("2", "4", "8", "9", "10")  # of the LHQ dataset: BY-NC 2.0, BY 2.0, US government, CC0, PDM
 QUOTA = Rate(3600, 3600.0)  # under 3,600 an hour across the whole key
-NOT_ENDORSED = "This product uses the Flickr API but is not endorsed or certified by SmugMug, Inc."
 
 _REFUSED = "refused: "  # begins the cursor of a query that the API does not answer
 SEARCH = {  # in every search
@@ -107,7 +106,7 @@ class Flickr(Source):
 
     def notes(self) -> Sequence[str]:
         left_out = [f"{count:,} {what} left out" for what, count in sorted(self._left_out.items())]
-        return [*left_out, *dict.fromkeys(self._remarks), NOT_ENDORSED]
+        return [*left_out, *dict.fromkeys(self._remarks), FLICKR_NOTICE]
 
     def _search(self, query: str, number: str, task: str, cursor: str | None) -> Iterator[Page]:
         windows = Windows.read(cursor) if cursor else Windows.begin(time.time())

@@ -21,11 +21,12 @@ from fakes.world import FLICKR, LHQ_LICENSES, Shot, burst, queries, scatter
 from listing import Unread, list_all
 
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
+from manifests.licenses import FLICKR_NOTICE
 from manifests.probe import probe
 from manifests.records import Photo
 from pipelines.sources.base import Page, UnavailableError
 from pipelines.sources.flickr import LICENSES as ASKED
-from pipelines.sources.flickr import NOT_ENDORSED, Flickr
+from pipelines.sources.flickr import Flickr
 
 QUERIES = queries(6)
 SPDX = {"2": "CC-BY-NC-2.0", "4": "CC-BY-2.0", "8": "LicenseRef-US-Gov", "9": "CC0-1.0", "10": "LicenseRef-PDM"}
@@ -67,7 +68,7 @@ def test_all_that_the_queries_find_under_the_licences_is_listed_and_nothing_else
     source = flickr_of(web, tmp_path, QUERIES)
     assert _found(list_all(source)) == web.world.wanted(QUERIES)
     assert len(_searches(web)) == len(QUERIES) * len(LHQ_LICENSES) == len(web.log) - 1  # one asks for the licences
-    assert source.notes() == [NOT_ENDORSED]
+    assert source.notes() == [FLICKR_NOTICE]
     for one in web.log[1:]:
         assert one.method == "POST"
         assert one.target == "/services/rest/"
@@ -102,7 +103,7 @@ def test_11000_results_under_one_licence_most_of_them_within_two_hours_are_found
     with FakeWeb(world) as web:
         source = flickr_of(web, tmp_path, ["aurora"])
         assert _found(list_all(source)) == world.wanted(["aurora"])
-        assert source.notes() == [NOT_ENDORSED]
+        assert source.notes() == [FLICKR_NOTICE]
         assert len(_searches(web)) == len(set(_searches(web)))
         assert len(_searches(web)) < 80
         assert not web.faults(FLICKR_API)["repeated_page"]
