@@ -108,18 +108,27 @@ def from_the_left(generator: taming.Generator, seed: int, count: int, codes: Cod
 def frames(
     snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0, advance: Advance = silent
 ) -> list[Path]:
-    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`, all or none; returns their paths."""
+    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`, all or none; returns their paths.
+
+    The first of them may be there already, of a command that was killed: the same pictures are left, MisuseError for
+    others.
+    """
     worlds.refuse_truncation(snapshot.generator, truncation)
     atomic.make_folder(out)
     paths = [out / f"{seed}-{number:05d}.png" for number in range(count)]
-    if there := next((path for path in paths if path.exists()), None):
-        raise MisuseError(f"{there} exists; choose another folder or another --seed")
+    there = [path for path in paths if path.exists()]
+    if there == paths or there != paths[: len(there)]:
+        raise _exists(there[0])
     written: list[Path] = []
     try:
         for first in range(0, count, measure.BATCH):
             some = paths[first : first + measure.BATCH]
             images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
             for path, image in zip(some, measure.pixels(images), strict=True):
+                if path in there:
+                    if path.read_bytes() != samples.encoded(image):
+                        raise _exists(path)
+                    continue
                 samples.write(path, image)
                 written.append(path)
             advance(len(some))
@@ -128,3 +137,7 @@ def frames(
             path.unlink(missing_ok=True)
         raise
     return paths
+
+
+def _exists(path: Path) -> MisuseError:
+    return MisuseError(f"{path} exists; choose another folder or another --seed")

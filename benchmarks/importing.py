@@ -7,7 +7,6 @@ nothing of a training.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,21 +120,14 @@ def write(recipe: Recipe, halves: Mapping[str, Mapping[str, Tensor]], run: Path,
         for name, tensor in state.items()
     }
     atomic.make_folder(run.parent)
-    temporary = atomic.temporary_beside(run)
-    temporary.mkdir()
     try:
-        recipes.save(recipe, temporary)
-        checkpoints.sweep(temporary)
-        checkpoints.save(temporary, 0, tensors, {"step": 0, "images": None, "devices": {}})
-        refuse_existing(run)
-        temporary.replace(run)
+        with atomic.whole_folder(run) as temporary:
+            recipes.save(recipe, temporary)
+            checkpoints.sweep(temporary)
+            checkpoints.save(temporary, 0, tensors, {"step": 0, "images": None, "devices": {}})
+            refuse_existing(run)
     except metrics.NotFiniteError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise InputError(f"{path} holds numbers that are none (NaN or infinity): {error.what}") from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    atomic.fsync(run.parent)
 
 
 def sizes_of(text: bytes, model: str) -> dict[str, Any]:

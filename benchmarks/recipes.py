@@ -46,6 +46,7 @@ TAMING_ONLY = (
 )
 OURS_ONLY = ANCHORS_ONLY + STYLES_ONLY + TAMING_ONLY  # what no plug-in has, unless as a setting of its own
 COMMON = ("images", "batch", "average_kimg", "average_ramp", "mirror", "precision", "hours")  # to plug-ins as well
+WHOLE = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}  # a batch is cut anyhow
 TAMING_RATE = 4.5e-6  # for each picture of a batch
 
 _ALLOWED = {
@@ -261,7 +262,7 @@ def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
 
 
 def _taming(budget: str, resolution: int) -> dict[str, Any]:
-    settings: dict[str, Any] = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}
+    settings: dict[str, Any] = dict(WHOLE)
     multiples: tuple[int, ...] = (1, 1, 2, 2, 4)
     side = 16
     if budget == "smoke":
@@ -289,8 +290,7 @@ def _theirs(model: str, budget: str, resolution: int) -> dict[str, Any]:
     common = {name: said.pop(name) for name in COMMON if name in said}
     if missing := [name for name in ("images", "batch") if name not in common]:
         raise SetupError(f"model {PLUGINS.plugin(model)} names no {missing[0]} in its preset; mend that package")
-    whole = {"deviation_group": 1, "r1_weight": 0.0, "path_weight": 0.0, "path_shrink": 1}  # a batch is cut anyhow
-    return {**whole, **common, "plugged": _plugged(kind, PLUGINS.plugin(model).package, said)}
+    return {**WHOLE, **common, "plugged": _plugged(kind, PLUGINS.plugin(model).package, said)}
 
 
 def _plugged(kind: type[Model[Any]], package: str, given: Mapping[str, Any]) -> Plugged:
@@ -372,7 +372,8 @@ def save(recipe: Recipe, run: Path) -> None:
         kept += ANCHORS_ONLY if recipe.model in WITH_ANCHORS else ()
         facts = {name: value for name, value in facts.items() if name in kept}
     else:
-        facts = {name: value for name, value in facts.items() if name not in IMPORTED_ONLY}
+        left_out = IMPORTED_ONLY + OURS_ONLY if recipe.plugged is not None else IMPORTED_ONLY
+        facts = {name: value for name, value in facts.items() if name not in left_out}
     atomic.write_bytes(run / FILE, (json.dumps(facts, indent=2) + "\n").encode())
 
 
@@ -390,7 +391,7 @@ def load(run: Path) -> Recipe:
         if isinstance(facts, dict) and facts.get("budget") == IMPORTED:
             facts = {"dataset": "", "images": 0, "batch": 0, **facts}
         if isinstance(facts, dict) and isinstance(plugged := facts.get("plugged"), dict):
-            facts |= {"plugged": {**plugged, "settings": tuple(dict(plugged["settings"]).items())}}
+            facts = WHOLE | facts | {"plugged": {**plugged, "settings": tuple(dict(plugged["settings"]).items())}}
         return checked.validate_python(facts)
     except (ValueError, KeyError, TypeError, MisuseError) as error:  # pydantic's ValidationError is a ValueError
         raise SetupError(f"{path} is not a recipe that this toolkit can read: {error}") from error

@@ -5,6 +5,7 @@ They come from the running average and depend on its weights alone, so a run tha
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -113,5 +114,11 @@ def read(path: Path) -> Image.Image | None:
 
 def write(path: Path, image: Tensor) -> None:
     """A PNG file of uint8 [3, height, width]."""
-    with atomic.replacing(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(temporary, "PNG")
+    atomic.write_bytes(path, encoded(image))
+
+
+def encoded(image: Tensor) -> bytes:
+    """The bytes of such a file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -132,16 +132,24 @@ def _one_line(error: Exception) -> str:
     """What happened and what to do."""
     if isinstance(error, LhqError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" while writing {error.filename}" if error.filename else ""
-        return f"the disk is full{where}; nothing half-written was kept: free space and run the same command again"
     if isinstance(error, MemoryError):
         return "out of memory; what was finished is saved: run the same command again with fewer --workers"
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    return f"a bug: {type(error).__name__}: {error} (run again with --debug and report what it prints)"
+
+
+def _of_the_system(error: OSError) -> str:
+    """Of what a file system, or the network, refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; nothing half-written was kept: free space and run the same command again"
+    if error.errno == errno.EIO:
+        where = error.filename or "the disk"
+        return f"{where}: {error.strerror}; nothing half-written was kept: mend that and run the same command again"
     if isinstance(error, PermissionError):
         return f"{error.filename or 'a file'} may not be read or written by this user; check its permissions"
-    if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}"
-    return f"a bug: {type(error).__name__}: {error} (run again with --debug and report what it prints)"
+    return f"{error.filename or 'the system'}: {error.strerror or error}"
 
 
 def _say(text: str) -> None:

@@ -74,7 +74,11 @@ def fetch(wanted: Weights, folder: Path) -> Path:
     try:
         with _held(partial) as stream:
             _bring(_Download(wanted, url, partial, stream, time.monotonic() + LIMIT_SECONDS))
-            os.fsync(stream.fileno())
+            try:
+                os.fsync(stream.fileno())
+            except OSError:  # what came is perhaps lost, and the next sync would not tell
+                partial.unlink()
+                raise
             partial.replace(path)
             atomic.fsync(folder)
     except OSError as error:

@@ -47,7 +47,7 @@ class Panorama:
 
 def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float) -> Made:
     """Independent frames in a folder."""
-    with Progress("generate", count, "frames") as progress, stream.named(out):
+    with Progress("generate", count, "frames") as progress, atomic.named(out):
         paths = generate.frames(snapshot, out, count, seed, truncation, progress.advance)
     return Made(f"{out}: {count:,} frames of seed {seed}", {"files": [str(path) for path in paths]})
 
@@ -135,7 +135,7 @@ def equivariance(snapshot: Snapshot, out: Path, seed: int, start: int, truncatio
     stream.refuse_existing(out)
     found = figures.equivariance(world, start * world.frame_columns)
     atomic.make_folder(out.parent)
-    with stream.named(out):
+    with atomic.named(out):
         samples.write(out, found.picture)
     facts = {
         "files": [str(out)],

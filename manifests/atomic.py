@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import platform
 import re
 import secrets
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,12 +18,16 @@ from pathlib import Path
 TEMPORARY = ".tmp-"  # prefix of names that readers ignore and locked starts sweep
 FEW = 4  # files that are synced one by one
 
+_OURS = re.compile(rf"{re.escape(TEMPORARY)}([0-9a-f]{{8}})-(\d+)-[0-9a-f]{{8}}-")
+_swept: set[str] = set()  # folders, by this process
+
 
 def fsync(path: Path) -> None:
-    """Make a file's content, or a folder's names, durable."""
+    """Make a file's content, or a folder's names, durable. After an OSError it counts as not written."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -57,38 +63,111 @@ def _syncfs() -> Callable[[int], int] | None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A fresh temporary name in the folder of `path`."""
-    return path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    """A fresh temporary name in the folder of `path`, that tells whose it is."""
+    return path.with_name(f"{TEMPORARY}{_here()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+@cache
+def _here() -> str:
+    """This machine, or container, where a process's number means one process: 8 hexadecimal digits."""
+    try:
+        numbering = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux: a machine has one
+        numbering = 0
+    return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:8]
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write; on leaving it becomes `path`, durably. On error nothing changes."""
+    """Yield a temporary path to write; on leaving it becomes `path`, durably. On error nothing changes.
+
+    Only where an older file was replaced and the folder's sync fails after that, the new one stays.
+    """
+    sweep_dead(path.parent)
     temporary = temporary_beside(path)
-    try:
-        yield temporary
-        fsync(temporary)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    fsync(path.parent)
+    with named(path, temporary):
+        try:
+            yield temporary
+            fsync(temporary)
+            is_new = not path.exists()
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        try:
+            fsync(path.parent)
+        except OSError:
+            if is_new:
+                path.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; on leaving it becomes `path`, which is not there, durably. On error it goes."""
+    sweep_dead(path.parent)
     temporary = temporary_beside(path)
-    temporary.mkdir()
+    with named(path, temporary):
+        temporary.mkdir()
+        try:
+            yield temporary
+            fsync_all([*temporary.rglob("*"), temporary], temporary)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        try:
+            fsync(path.parent)
+        except OSError:
+            remove_folder(path)
+            raise
+
+
+@contextlib.contextmanager
+def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """An OSError that names no file, as a full disk gives, or what is temporary, gets the name of `path`."""
     try:
-        yield temporary
-        fsync_all([*temporary.rglob("*"), temporary], temporary)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    fsync(path.parent)
+        yield
+    except OSError as error:
+        known = error.filename is not None
+        if known and temporary is not None and str(error.filename).startswith(str(temporary)):
+            known = False
+        if error.errno is None or known:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def sweep_dead(folder: Path) -> None:
+    """Remove what processes of this machine that are gone were writing into a folder; once in this process."""
+    with contextlib.suppress(OSError):
+        place = str(folder.resolve())
+        if place in _swept:
+            return
+        _swept.add(place)
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+        for name in names:
+            found = _OURS.match(name)
+            if found and found[1] == _here() and not _is_alive(int(found[2])):
+                _remove(folder / name)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        leftover.unlink(missing_ok=True)
 
 
 def remove_folder(path: Path) -> None:

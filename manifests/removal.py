@@ -11,7 +11,7 @@ import dataclasses
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import atomic, faults, plain_json, store, thumbnails
+from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 
@@ -124,13 +125,8 @@ def forget(path: Path, photo_ids: Sequence[str], sha256s: Sequence[str]) -> None
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """SetupError that names a database which is damaged, or locked for long."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise SetupError(f"{path} cannot be used ({error}); lhq verify --repair mends what can be mended") from error
+def _naming(path: Path) -> contextlib.AbstractContextManager[None]:
+    return naming(path, "mend that and run the same command again; lhq verify --repair mends what can be mended")
 
 
 def _open(path: Path) -> sqlite3.Connection:

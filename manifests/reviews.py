@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from manifests.databases import naming
 from manifests.errors import SetupError
 from manifests.locks import on_local_disk
 
@@ -306,10 +307,5 @@ def _check_format(database: sqlite3.Connection, path: Path) -> None:
         raise SetupError(f"{path} has format {made_with}, this toolkit reads {FORMAT}: upgrade the toolkit")
 
 
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """SetupError that names the file where it is damaged, locked for long, or the disk is full."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise SetupError(f"{path} cannot be used ({error}); nothing was changed: mend that, or restore it") from error
+def _naming(path: Path) -> contextlib.AbstractContextManager[None]:
+    return naming(path, "nothing was changed: mend that, or restore it")

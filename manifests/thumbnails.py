@@ -70,6 +70,7 @@ def forget(root: Path, sha256s: Iterable[str]) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.sweep_dead(path.parent)
     temporary = atomic.temporary_beside(path)
     try:
         temporary.write_bytes(data)

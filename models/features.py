@@ -104,14 +104,6 @@ def _without_tf32() -> Iterator[None]:
             kind.fp32_precision = precision
 
 
-def available(cache: Path, device: torch.device | str = "cpu") -> Extractor:
-    """The 2015 Inception when its file lies in the cache folder, else the small network.
-
-    Raises WeightsError when the file is another one: a broken file never turns FID into something else in silence.
-    """
-    return inception(cache, device) if (cache / INCEPTION_FILE).exists() else small(device=device)
-
-
 def inception(path: Path, device: torch.device | str = "cpu", resize: str = CLEAN) -> Extractor:
     """The 2015 Inception from its file, or from the folder that holds `inception-2015-12-05.pt`, through clean-fid.
 

@@ -197,8 +197,3 @@ def probabilities(network: PatchClassifier, pictures: Tensor) -> Tensor:
     """For each part of uint8 pictures [n, parts, 3, height, width] the softmax over places: [n, part, place]."""
     parts = network.sizes.parts
     return torch.softmax(network(pictures.flatten(0, 1).float() / 255), 1).view(-1, parts, parts)
-
-
-def probability_of_truth(network: PatchClassifier, pictures: Tensor) -> Tensor:
-    """For each part of uint8 pictures [n, parts, 3, height, width] the softmax of its true place: [n, parts]."""
-    return probabilities(network, pictures).diagonal(dim1=1, dim2=2)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +170,3 @@ class Generator(nn.Module):
         windows, sizes = self.sizes.frame_columns**2, self.gpt.sizes
         of_a_code = 2 * sizes.layers * sizes.width * self.gpt.head.weight.itemsize  # its keys and values
         return windows * (windows // 2) * of_a_code  # at any time windows are half full, on the mean
-
-    def with_choice(self, choice: Choice) -> Generator:
-        """The same networks, codes chosen in another way."""
-        return Generator(self.vqgan, self.gpt, replace(choice))

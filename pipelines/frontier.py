@@ -6,6 +6,7 @@ costs requests and nothing else: the sources are read from their first page agai
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import reviews
+from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.locks import on_local_disk
 from manifests.tables import latest
@@ -51,16 +53,17 @@ class Frontier:
     def __init__(self, path: Path) -> None:
         """Open or make the database; one that is damaged is put aside, which costs requests only."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        try:
-            self._database = _open(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise  # locked, full, not permitted: not damaged
-            path.replace(path.with_name(f"{path.name}.damaged"))
-            for more in ("-wal", "-shm"):
-                path.with_name(path.name + more).unlink(missing_ok=True)
-            self._database = _open(path)
+        self._path, self._lock = path, threading.Lock()
+        with self._naming():
+            try:
+                self._database = _open(path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise  # locked, full, not permitted: not damaged
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                for more in ("-wal", "-shm"):
+                    path.with_name(path.name + more).unlink(missing_ok=True)
+                self._database = _open(path)
 
     def cursor(self, source: str, task: str) -> str | None:
         """Where a task goes on; None where nothing of it was read."""
@@ -74,24 +77,27 @@ class Frontier:
 
     def record(self, source: str, task: str, cursor: str, done: bool) -> None:
         """Note how far a task is read, after its rows are in the tables."""
-        with self._lock, self._database:
+        with self._lock, self._naming(), self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)", (source, task, cursor, int(done))
             )
 
     def forget(self, source: str, prefix: str) -> None:
         """Drop the tasks whose name begins so."""
-        with self._lock, self._database:
+        with self._lock, self._naming(), self._database:
             self._database.execute(
                 "DELETE FROM progress WHERE source = ? AND substr(task, 1, ?) = ?", (source, len(prefix), prefix)
             )
 
     def _row(self, source: str, task: str) -> tuple[str, bool] | None:
-        with self._lock:
+        with self._lock, self._naming():
             found = self._database.execute(
                 "SELECT cursor, done FROM progress WHERE source = ? AND task = ?", (source, task)
             ).fetchone()
         return None if found is None else (str(found[0]), bool(found[1]))
+
+    def _naming(self) -> contextlib.AbstractContextManager[None]:
+        return naming(self._path, "mend that and run the same command again: what was not noted is read again")
 
     def __enter__(self) -> Frontier:
         return self

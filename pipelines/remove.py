@@ -81,7 +81,11 @@ def run(dataset: Dataset, request: Request) -> Findings:
         dataset.store.sweep()
         findings = preview(dataset, request)
         if findings.stones:
-            new = _rewrite(dataset, findings)
+            try:
+                new = _rewrite(dataset, findings)
+            except BaseException:
+                _forsake(dataset)
+                raise
             faults.point("remove.named")
             for table in new:
                 generations.sweep(table)
@@ -149,6 +153,16 @@ def _rewrite(dataset: Dataset, findings: Findings) -> list[Table]:
     removal.announce(dataset, doomed)
     generations.name(dataset.root, new, {"salt": salt.hex()})
     return [Table(folder, pa.schema([])) for folder in new.values()]
+
+
+def _forsake(dataset: Dataset) -> None:
+    """After an error: the room that new generations take is given back, unless dataset.json names them already."""
+    with contextlib.suppress(OSError):
+        if Dataset.open(dataset.root).generations != dataset.generations:
+            return  # the next locked start completes it
+        for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset)):
+            generations.sweep(any_table(dataset, name))
+        removal.finish(dataset, databases(dataset.root))
 
 
 # What was handed on before.

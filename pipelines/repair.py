@@ -6,6 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,16 +51,10 @@ def repair(dataset: Dataset) -> Verified:
 
 
 def _mend_files(dataset: Dataset, wrong: Sequence[Finding]) -> None:
-    """File rows that say what is wrong, then the damaged files out of the way: a kill between is found again."""
-    said = {one.where: one for one in wrong}
-    rows = dataset.files()
-    rows = rows.filter(pc.is_in(rows["path"], value_set=pa.array(list(said), pa.string())))
-    now = datetime.now(UTC)
-    new = [
-        File(row["photo_id"], now, schema.FAILED, error=f"lhq verify: its {said[row['path']].kind}")
-        for row in rows.select(["photo_id", "path"]).to_pylist()
-    ]
-    dataset.files_table.append(rows_of(new, schema.FILES))
+    """Damaged files out of the way, then file rows that say what was wrong: a kill between is found again.
+
+    The other way round a crawl would take the damaged file, if it has the right size, for the one it fetches anew.
+    """
     for one in wrong:
         if one.kind is Kind.DAMAGED:
             path = dataset.root / one.where
@@ -68,6 +63,18 @@ def _mend_files(dataset: Dataset, wrong: Sequence[Finding]) -> None:
                 path.replace(dataset.root / ASIDE / path.name)
                 atomic.fsync(path.parent)
                 atomic.fsync(dataset.root / ASIDE)
+    said = {one.where: one.kind for one in wrong}
+    for place in said:
+        if (dataset.root / ASIDE / Path(place).name).exists():  # by a repair that was killed, then
+            said[place] = Kind.DAMAGED
+    rows = dataset.files()
+    rows = rows.filter(pc.is_in(rows["path"], value_set=pa.array(list(said), pa.string())))
+    now = datetime.now(UTC)
+    new = [
+        File(row["photo_id"], now, schema.FAILED, error=f"lhq verify: its {said[row['path']]}")
+        for row in rows.select(["photo_id", "path"]).to_pylist()
+    ]
+    dataset.files_table.append(rows_of(new, schema.FILES))
 
 
 def _remove(dataset: Dataset, places: set[str]) -> None:

@@ -42,7 +42,7 @@ def verify(dataset: Dataset) -> Verified:
         with every_lock(dataset, sweeping=False):
             found.findings += leftovers(dataset)
             found.findings += strays(dataset) if whole else []
-    except (LockedError, PermissionError) as error:
+    except (LockedError, OSError) as error:  # also of a disk that is full, or may not be written to
         found.notes.append(f"leftovers were not looked for: {error}")
     if Dataset.open(dataset.root).generations != dataset.generations:
         raise SetupError(f"{dataset.root} was rewritten by a take-down meanwhile: run the same command again")

@@ -10,8 +10,6 @@ from benchmarks.leaderboard import Row, infinity_comparable_by
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import Entry, Spread, entries
 
-Number = Callable[[Entry], Spread | None]
-
 
 @dataclass(frozen=True)
 class Column:

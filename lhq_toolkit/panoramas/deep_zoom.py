@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lhq_toolkit.panoramas.stream import Stream, named, new_folder, refuse_existing
+from lhq_toolkit.panoramas.stream import Stream, new_folder, refuse_existing
 from manifests import atomic
 
 TILE = 512  # pixels
+UNFINISHED = f"{atomic.TEMPORARY}unfinished"  # stands among the tiles until FILE.dzi is there
 _FILE = """<?xml version="1.0" encoding="UTF-8"?>
 <Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="png" Overlap="0" TileSize="{tile}">
   <Size Width="{width}" Height="{height}"/>
@@ -33,22 +34,35 @@ def tiles_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}_files")
 
 
+def settle(path: Path) -> None:
+    """Bring to an end what a killed command left: tiles without their FILE.dzi go, a whole pyramid loses the mark."""
+    tiles = tiles_of(path)
+    if not (tiles / UNFINISHED).exists():
+        return
+    if path.exists():
+        (tiles / UNFINISHED).unlink(missing_ok=True)
+    else:
+        atomic.remove_folder(tiles)
+
+
 def write(path: Path, stream: Stream) -> None:
     """Write the pyramid; FILE.dzi comes last, when all tiles are in their place. On any error nothing remains."""
     last = (max(stream.width, stream.height) - 1).bit_length()
-    with new_folder(tiles_of(path)) as folder, named(path):
+    tiles = tiles_of(path)
+    with new_folder(tiles) as folder, atomic.named(path):
+        (folder / UNFINISHED).touch()
         level = _Level(folder, last)
         for block in stream.blocks:
             level.add(block.astype(np.float32))
         level.finish()
     try:
         text = _FILE.format(tile=TILE, width=stream.width, height=stream.height)
-        with named(path):
-            refuse_existing(path)
-            atomic.write_bytes(path, text.encode())
+        refuse_existing(path)
+        atomic.write_bytes(path, text.encode())
     except BaseException:
-        atomic.remove_folder(tiles_of(path))
+        atomic.remove_folder(tiles)
         raise
+    (tiles / UNFINISHED).unlink()
 
 
 class _Level:

@@ -45,6 +45,8 @@ def check(out: Path, kind: Kind, width: int) -> None:
     """MisuseError where something is there, or the format has not the room; SetupError without an encoder."""
     from lhq_toolkit.panoramas import deep_zoom, png, stream, strips, video
 
+    if kind is Kind.PYRAMID:
+        deep_zoom.settle(out)
     stream.refuse_existing(out, *([deep_zoom.tiles_of(out)] if kind is Kind.PYRAMID else []))
     if kind is Kind.PNG:
         png.check(width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ def refuse_existing(*paths: Path) -> None:
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write, which becomes `path` when it is whole; MisuseError if that came meanwhile."""
-    with named(path), atomic.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         yield temporary
         refuse_existing(path)
 
@@ -61,17 +60,6 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """The same of a folder."""
-    with named(path), atomic.whole_folder(path) as temporary:
+    with atomic.whole_folder(path) as temporary:
         yield temporary
         refuse_existing(path)
-
-
-@contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
-    """An OSError that names no file, as a full disk gives, gets this one's name."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error

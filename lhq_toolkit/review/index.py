@@ -29,7 +29,6 @@ NOBODY, UNKNOWN = -1, -2  # in place of an author: none is stated, no photo has 
 ALL, IN, OUT, SAMPLE, STAGE, NEAR, AUTHOR, DISAGREEMENTS = (
     "all", "in", "out", "sample", "stage", "near", "author", "disagreements"
 )  # fmt: skip
-LISTS = (ALL, IN, OUT, SAMPLE, STAGE, NEAR, AUTHOR, DISAGREEMENTS, reviews.KEEP, reviews.REJECT, reviews.FLAG)
 
 Rows = npt.NDArray[np.int64]
 Standing = Mapping[str, Mapping[str, Decision]]

@@ -13,7 +13,6 @@ from torchvision.models.detection.image_list import ImageList
 from models.detectors.base import Detections, Detector, Frame, Scale, batch, detections, fractions
 from models.weights import WeightsError
 
-NAMES = ("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn")
 CLASSES: Sequence[str] = detection.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1.meta["categories"]
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in [0, 1]
 

@@ -42,7 +42,6 @@ def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: M
     number = max((fit.number for fit, _ in _all(folder)), default=0) + 1
     name = fingerprint(stage, fitted_on)
     final = folder / name
-    temporary = atomic.temporary_beside(final)
     facts = {
         **identity(stage),
         "fitted_on": fitted_on,
@@ -53,12 +52,11 @@ def store(folder: Path, stage: Stage[Any], fitted_on: str, images: int, files: M
     if final.exists():  # the same set again after others: the same artefact, now the newest
         atomic.write_bytes(final / "fit.json", files["fit.json"])
         return Fit(final, name, number, fitted_on)
-    atomic.make_folder(temporary)
-    for file_name, data in files.items():
-        atomic.write_bytes(temporary / file_name, data)
-    faults.point("fit.before_store")
-    temporary.replace(final)
-    atomic.fsync(folder)
+    atomic.make_folder(folder)
+    with atomic.whole_folder(final) as temporary:
+        for file_name, data in files.items():
+            (temporary / file_name).write_bytes(data)
+        faults.point("fit.before_store")
     return Fit(final, name, number, fitted_on)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,20 @@ class ExportWorker:
         pass
 
     def run(self, items: Sequence[Item]) -> Batch:
-        rows: list[dict[str, Any]] = []
         placed: list[tuple[Path, Path]] = []  # temporary and final name
+        try:
+            rows = self._make(items, placed)
+            self._name(placed)
+        except BaseException:
+            for temporary, _ in placed:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+            raise
+        return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(rows))
+
+    def _make(self, items: Sequence[Item], placed: list[tuple[Path, Path]]) -> list[dict[str, Any]]:
+        """Write the pictures under temporary names, which are added to `placed`; the rows of their photos."""
+        rows: list[dict[str, Any]] = []
         for item in for_a_while(items, SECONDS):
             try:
                 pictures = self._pictures(item)
@@ -57,12 +70,10 @@ class ExportWorker:
                 continue
             for (_, file), image in zip(item.files, pictures, strict=True):
                 final = self.workplace / file
-                temporary = atomic.temporary_beside(final)
-                temporary.write_bytes(picture.encode(image, self.making.jpeg))
-                placed.append((temporary, final))
+                placed.append((atomic.temporary_beside(final), final))
+                placed[-1][0].write_bytes(picture.encode(image, self.making.jpeg))
             rows.append({"photo_id": item.photo_id, "made": len(item.files), "error": None})
-        self._name(placed)
-        return Batch(pa.Table.from_pylist(rows, schema=_DONE), len(rows))
+        return rows
 
     def _pictures(self, item: Item) -> list[RGB]:
         """The wanted crops [resolution, resolution, 3] of one photo."""

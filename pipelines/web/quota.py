@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from manifests.databases import naming
 from manifests.errors import SetupError
 from manifests.locks import on_local_disk
 from pipelines.web.clock import Clock
@@ -111,12 +112,5 @@ class Quota:
             finally:
                 self._connection.execute("COMMIT")
 
-    @contextlib.contextmanager
-    def _told_plainly(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise SetupError(
-                f"the record of API requests {self._path} cannot be used ({error}): make room, or remove the file "
-                "and wait an hour"
-            ) from error
+    def _told_plainly(self) -> contextlib.AbstractContextManager[None]:
+        return naming(self._path, "it records API requests: make room, or remove the file and wait an hour")

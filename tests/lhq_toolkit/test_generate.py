@@ -143,6 +143,23 @@ def test_the_figure_of_shifted_anchors_tells_how_they_agree(run, generate, tmp_p
     assert np.abs(found[:16, :16].astype(int) - panorama(run, start=1, frames=1)).max() <= 1
 
 
+def test_frames_go_on_where_a_killed_command_stopped(run, generate, tmp_path, capsys):
+    out = tmp_path / "out"
+    generate(out, "--frames", 3)
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    for name in sorted(whole)[1:]:
+        (out / name).unlink()
+    generate(out, "--frames", 3)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+    first, _, last = sorted(whole)
+    (out / last).unlink()
+    (out / first).write_bytes(b"mine")
+    words = ["generate", str(run), "-o", str(out), "--seed", str(SEED), "--frames", "3", "--threads", "1"]
+    assert cli.run(words) == 2
+    assert f"{first} exists" in capsys.readouterr().err
+    assert ((out / first).read_bytes(), (out / last).exists()) == (b"mine", False)
+
+
 def test_what_is_there_is_never_written_over(run, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     (tmp_path / "a_files").mkdir()

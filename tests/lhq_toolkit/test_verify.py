@@ -17,6 +17,8 @@ from running import run_until_killed
 
 from manifests import schema
 from manifests.dataset import Dataset
+from manifests.tables import Table
+from pipelines.repair import repair
 
 pytestmark = pytest.mark.slow  # each runs the program several times
 
@@ -165,6 +167,26 @@ def test_recipes_fits_databases_and_records_are_looked_at(lhq, dataset):
     }
     (dataset / "reviews.sqlite").write_bytes(b"SQLite format 3\0 and then nothing" * 50)
     assert ("damaged database", "reviews.sqlite") in found(lhq, dataset, "--repair")[1]
+
+
+def test_a_repair_that_died_between_file_and_row_is_gone_on_with(lhq, dataset, pictures, monkeypatch):
+    changed = images(dataset)[0]
+    whole = changed.read_bytes()
+    changed.write_bytes(whole[:-1] + b"x")  # of the right size
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "append", die)
+        with pytest.raises(KeyboardInterrupt):
+            repair(Dataset.open(dataset))
+    assert lhq("verify", dataset, "--repair").code == 0
+    failed = [row["error"] for row in Dataset.open(dataset).files().to_pylist() if row["status"] == schema.FAILED]
+    assert failed == ["lhq verify: its damaged file"]
+    assert (dataset / "damaged" / changed.name).read_bytes() == whole[:-1] + b"x"
+    assert lhq(*crawl(dataset, pictures)).code == 0
+    assert changed.read_bytes() == whole
 
 
 def test_while_somebody_writes_leftovers_are_not_looked_for(lhq, dataset):

@@ -189,6 +189,7 @@ def test_a_full_disk_is_said_before_and_while_writing(served: Served, tmp_path: 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SetupError, match="no room for"):
         download.fetch(WANTED, tmp_path)
+    assert names(tmp_path) == [], "what could not be synced is perhaps lost: it is not gone on from"
 
 
 def test_two_commands_do_not_write_one_file(served: Served, tmp_path: Path) -> None:

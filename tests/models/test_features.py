@@ -223,20 +223,19 @@ def test_inceptions_pictures_are_resized_per_channel_in_floats(
 def test_a_file_that_is_not_inception_is_never_opened(
     stand_in: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the file, what it is, what it should be and what to do; `available` does not look away."""
+    """The error names the file, what it is, what it should be and what to do."""
     cache, sha256 = stand_in
     opened: list[object] = []
     monkeypatch.setattr(torch.jit, "load", lambda *arguments, **_: opened.append(arguments))
-    for make in (features.inception, features.available):
-        with pytest.raises(WeightsError) as error:
-            make(cache)
-        for part in (
-            str(cache / INCEPTION_FILE),
-            sha256,
-            INCEPTION_SHA256,
-            "delete it and run: lhq weights fetch inception",
-        ):
-            assert part in str(error.value)
+    with pytest.raises(WeightsError) as error:
+        features.inception(cache)
+    for part in (
+        str(cache / INCEPTION_FILE),
+        sha256,
+        INCEPTION_SHA256,
+        "delete it and run: lhq weights fetch inception",
+    ):
+        assert part in str(error.value)
     changed = bytearray((cache / INCEPTION_FILE).read_bytes())
     changed[len(changed) // 2] ^= 1
     (tmp_path / INCEPTION_FILE).write_bytes(changed)
@@ -264,10 +263,6 @@ def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:
         features.inception(tmp_path)
 
 
-def test_without_inceptions_file_the_small_network_is_what_there_is(tmp_path: Path) -> None:
-    assert features.available(tmp_path) == features.available(tmp_path / "no folder") == features.small()
-
-
 def test_models_need_neither_clean_fid_nor_what_comes_with_it() -> None:
     """In a process where these packages cannot be imported, everything but Inception works."""
     program = """
@@ -275,9 +270,8 @@ import sys
 for name in ("cleanfid", "torchvision", "scipy", "requests", "ray", "flickrapi", "PIL"):
     sys.modules[name] = None
 import torch
-from pathlib import Path
 from models import features, statistics
-extractor = features.available(Path("nowhere"))
+extractor = features.small()
 gaussian = statistics.Gaussian(extractor.dims)
 gaussian.add(extractor(torch.zeros(3, 3, 16, 16, dtype=torch.uint8)))
 print(statistics.frechet(gaussian, gaussian))
@@ -288,7 +282,7 @@ print(statistics.frechet(gaussian, gaussian))
 
 @pytest.mark.skipif(not (REAL / INCEPTION_FILE).exists(), reason=f"{INCEPTION_FILE} is not in {REAL}")
 def test_the_real_inception_tells_pictures_apart(scenes: Tensor) -> None:
-    extractor = features.available(REAL)
+    extractor = features.inception(REAL)
     assert extractor.is_fid
     out = extractor(scenes[:8])
     assert out.shape == (8, 2048)

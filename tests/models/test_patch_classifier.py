@@ -39,7 +39,7 @@ def test_parts_of_a_picture_become_tiles_and_tiles_become_logits(parts: int) -> 
     assert tiles.dtype == torch.uint8
     network = patch_classifier.train(tiles[None].expand(3, -1, -1, -1, -1), Sizes(parts=parts), seed=0, steps=2)
     assert network(tiles.float() / 255).shape == (parts, parts)
-    assert patch_classifier.probability_of_truth(network, tiles[None]).shape == (1, parts)
+    assert patch_classifier.probabilities(network, tiles[None]).shape == (1, parts, parts)
 
 
 def test_a_tile_is_the_mean_of_the_pixels_it_covers() -> None:
@@ -71,20 +71,25 @@ def test_augmentation_flips_whole_pictures_only_when_asked(monkeypatch: pytest.M
         assert out.shape == pictures.shape
 
 
+def _of_truth(network: patch_classifier.PatchClassifier, pictures: torch.Tensor) -> torch.Tensor:
+    """For each part the probability of its true place: [n, parts]."""
+    return patch_classifier.probabilities(network, pictures).diagonal(dim1=1, dim2=2)
+
+
 @pytest.mark.parametrize("mirrored", [True, False])
 def test_the_mirrored_tile_is_looked_at_only_where_flips_are_on(mirrored: bool) -> None:
     pictures = _centred(12)
     network = patch_classifier.train(pictures, Sizes(mirrored=mirrored), seed=1, steps=20)
-    p_true = patch_classifier.probability_of_truth(network, pictures)
-    of_mirrored = patch_classifier.probability_of_truth(network, patch_classifier.mirror(pictures))
+    p_true = _of_truth(network, pictures)
+    of_mirrored = _of_truth(network, patch_classifier.mirror(pictures))
     assert torch.allclose(p_true, of_mirrored.flip(1), atol=1e-6) is mirrored
 
 
 def test_a_thing_in_the_middle_is_told_and_noise_is_not() -> None:
     pictures = torch.cat([_centred(16, seed=0), _noise(48, seed=1)])
     network = patch_classifier.train(pictures, Sizes(), seed=0, steps=100)
-    telling = patch_classifier.probability_of_truth(network, _centred(100, seed=2))
-    others = patch_classifier.probability_of_truth(network, _noise(100, seed=3))
+    telling = _of_truth(network, _centred(100, seed=2))
+    others = _of_truth(network, _noise(100, seed=3))
     assert float(telling.min()) > float(others.max())
     assert float(others.max()) < 0.95
     assert abs(float(others.mean()) - 0.5) < 0.1
@@ -109,21 +114,21 @@ def test_training_gives_the_same_bytes_whatever_the_threads_and_leaves_the_globa
 def test_a_score_does_not_depend_on_its_batch() -> None:
     pictures = _centred(33)
     network = patch_classifier.train(pictures, Sizes(), seed=0, steps=40)
-    together = patch_classifier.probability_of_truth(network, pictures)
-    alone = torch.cat([patch_classifier.probability_of_truth(network, picture[None]) for picture in pictures])
+    together = _of_truth(network, pictures)
+    alone = torch.cat([_of_truth(network, picture[None]) for picture in pictures])
     assert torch.allclose(together, alone, rtol=0, atol=1e-6)
 
 
 def test_an_untrained_network_says_one_half() -> None:
     network = patch_classifier.train(_noise(0), Sizes(), seed=0)
-    assert torch.equal(patch_classifier.probability_of_truth(network, _noise(3)), torch.full((3, 2), 0.5))
+    assert torch.equal(_of_truth(network, _noise(3)), torch.full((3, 2), 0.5))
 
 
 def test_loaded_weights_score_the_same() -> None:
     pictures = _centred(9)
     network = patch_classifier.train(pictures, Sizes(width=4), seed=0, steps=10)
     loaded = patch_classifier.load(Sizes(width=4), network.state_dict())
-    score = patch_classifier.probability_of_truth
+    score = _of_truth
     assert torch.equal(score(loaded, pictures), score(network, pictures))
 
 

@@ -45,7 +45,7 @@ def test_wide_codes_hang_on_the_seed_alone_and_streamed_ones_not_on_the_width(ge
 
 
 def test_the_transformer_chooses_as_it_is_told(generator):
-    greedy = generator.with_choice(Choice(top_k=1))
+    greedy = Generator(generator.vqgan, generator.gpt, Choice(top_k=1))
     assert torch.equal(greedy.frame_codes(0, 0, 1), greedy.frame_codes(9, 5, 1))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -332,3 +334,32 @@ def test_a_killed_removal_is_completed_by_whoever_holds_the_crawl_lock_next(data
     with sqlite3.connect(dataset.root / "reviews.sqlite") as database:
         assert database.execute("SELECT count(*) FROM decisions").fetchone() == (6,)
     database.close()
+
+
+def test_a_removal_that_meets_a_full_disk_gives_its_room_back_and_changes_nothing(
+    dataset: Dataset, monkeypatch
+) -> None:
+    before = files_of(dataset.root)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("manifests.generations.name", full)
+        with pytest.raises(OSError, match="No space"):
+            remove.run(dataset, Request(ids=(_id("a0.png"),)))
+    after = files_of(dataset.root)
+    assert {name for name in before.keys() ^ after.keys() if not name.startswith("locks/")} == set()
+    assert {name for name, digest in before.items() if after[name] != digest and not name.startswith("locks/")} == set()
+    remove.run(dataset, Request(ids=(_id("a0.png"),)))
+    assert "a0.png" not in _names(dataset)
+
+
+def test_databases_that_cannot_be_used_are_named(dataset: Dataset) -> None:
+    path = path_of(dataset.root)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SetupError, match=r"crawl\.sqlite cannot be used .*run the same command again"):
+        Frontier(path)
+    with pytest.raises(SetupError, match=r"crawl\.sqlite cannot be used .*run the same command again"):
+        removal.forget(path, ["folder:a"], [])

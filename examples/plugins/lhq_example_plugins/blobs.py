@@ -34,7 +34,10 @@ Mask = npt.NDArray[np.bool_]  # [height, width]
 
 
 class Blobs(PluginDetector):
-    """Looks at pictures with a short side of 160 pixels. The score grows with the difference to what is around."""
+    """Looks at pictures with a short side of 160 pixels. The score grows with the difference to what is around.
+
+    A box may be FAR pixels too wide on each side where the difference is large.
+    """
 
     name = "blobs"
     version = 1

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from comparing import files_of
 from numpy.typing import NDArray
 from PIL import Image
 from streaming import pixels, stream
@@ -67,3 +68,26 @@ def test_tiles_without_their_file_do_not_remain(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="No space left"):
         deep_zoom.write(tmp_path / "a.dzi", stream(8, 600))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tiles_that_a_killed_command_left_go_and_those_of_others_stay(tmp_path: Path, monkeypatch) -> None:
+    deep_zoom.write(tmp_path / "a.dzi", stream(8, 600))
+    whole = files_of(tmp_path)
+    deep_zoom.settle(tmp_path / "a.dzi")
+    assert files_of(tmp_path) == whole
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # as if neither the file was written nor the tiles were removed
+        patch.setattr(atomic, "write_bytes", die)
+        patch.setattr(atomic, "remove_folder", die)
+        with pytest.raises(KeyboardInterrupt):
+            deep_zoom.write(tmp_path / "b.dzi", stream(8, 600))
+    assert (tmp_path / "b_files").exists()
+    deep_zoom.settle(tmp_path / "b.dzi")
+    assert files_of(tmp_path) == whole
+    (tmp_path / "a_files" / deep_zoom.UNFINISHED).touch()  # killed when all was written
+    deep_zoom.settle(tmp_path / "a.dzi")
+    assert sorted(path.name for path in tmp_path.rglob(f"{atomic.TEMPORARY}*")) == []
+    assert files_of(tmp_path) == whole

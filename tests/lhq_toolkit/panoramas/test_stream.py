@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streaming import pixels
 
 from lhq_toolkit.panoramas import camera, deep_zoom, png, strips, video
-from lhq_toolkit.panoramas.stream import Pixels, Stream, named, refuse_existing
+from lhq_toolkit.panoramas.stream import Pixels, Stream, refuse_existing
 from manifests.errors import MisuseError
 
 HEIGHT = 64
@@ -90,12 +90,6 @@ def test_what_came_meanwhile_is_not_written_over(tmp_path: Path, name: str) -> N
         WRITERS[name](tmp_path / name, Stream(HEIGHT, 2000, blocks()))
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"mine"
-
-
-def test_an_error_that_names_a_file_keeps_its_name(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught, named(tmp_path / "a"):
-        (tmp_path / "b").read_bytes()
-    assert Path(caught.value.filename).name == "b"
 
 
 def test_what_is_there_is_refused(tmp_path: Path) -> None:

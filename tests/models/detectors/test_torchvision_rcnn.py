@@ -11,8 +11,10 @@ from torch import Tensor
 
 from models.detectors import torchvision_rcnn
 from models.detectors.base import Scale
-from models.detectors.torchvision_rcnn import CLASSES, NAMES, TorchvisionRCNN
+from models.detectors.torchvision_rcnn import CLASSES, TorchvisionRCNN
 from models.weights import REGISTRY, WeightsError
+
+NAMES = ("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn")
 
 pytestmark = pytest.mark.slow
 
