@@ -89,7 +89,7 @@ def _our_file(name: str, given: Path | None) -> tuple[Path, str]:
     if given is None:
         raise SetupError(
             "objects.detector=detectron2 needs weights: give safetensors or a weights-only checkpoint with "
-            "--set objects.weights=PATH (its zoo publishes pickles, which run code when opened: README, objects)"
+            "--set objects.weights=PATH (its zoo has pickles, which run code when opened: models/detectors/README.md)"
         )
     return _there(given), weights.sha256_of(given)
 

@@ -1,4 +1,4 @@
-"""The shipped queries: 450 distinct searches in the groups the README tells; and how lists are read."""
+"""The shipped queries: 450 distinct searches in the groups the documentation tells; and how lists are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifests.errors import SetupError
 from manifests.queries import LONGEST, QUERIES, fold_query, read_queries
 from manifests.tags import BLACKLIST, normalise_tag, read_list
 
-README = (QUERIES.parent / "README.md").read_text(encoding="utf-8")
+PAGE = (QUERIES.parents[1] / "docs" / "lists.md").read_text(encoding="utf-8")
 WEAK_WORDS = {"a", "an", "and", "at", "from", "in", "of", "on", "over", "the", "to", "under", "with"} | {
     "landscape",
     "landscapes",
@@ -45,13 +45,13 @@ def test_every_query_is_lower_case_ascii_of_one_to_five_words() -> None:
         assert re.fullmatch(r"[a-z]+( [a-z]+){0,4}", query), query
 
 
-def test_groups_and_their_counts_are_those_of_the_readme() -> None:
-    table = README.split("| group | queries |\n|---|---|\n")[1].split("\n\n")[0]
+def test_groups_and_their_counts_are_those_of_the_page() -> None:
+    table = PAGE.split("| group | queries |\n|---|---|\n")[1].split("\n\n")[0]
     told = {name: int(count) for name, count in re.findall(r"^\| (.+) \| (\d+) \|$", table, re.MULTILINE)}
     groups = _groups()
     assert told == {name: len(queries) for name, queries in groups.items()}
     assert sum(told.values()) == 450
-    sums = re.search(r"what a landscape is made of \((\d+) queries.*?where it is \((\d+) named", README, re.DOTALL)
+    sums = re.search(r"what a landscape is made of \((\d+) queries.*?where it is \((\d+) named", PAGE, re.DOTALL)
     assert sums
     names = list(groups)
     places = names.index("North America")
