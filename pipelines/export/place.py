@@ -7,8 +7,9 @@ breaks leaves nothing. On anything else a file is sent under a temporary name an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ class Remote:
                 self.filesystem.put_file(str(file), final)
                 return
             folder, _, last = final.rpartition("/")
-            temporary = f"{folder}/{atomic.TEMPORARY}{secrets.token_hex(4)}-{last}"
+            # The same again after a kill, so that what was half sent is written over; nobody else's.
+            whose = hashlib.sha256(f"{socket.gethostname()} {file.absolute()}".encode()).hexdigest()[:8]
+            temporary = f"{folder}/{atomic.TEMPORARY}{whose}-{last}"
             self.filesystem.makedirs(folder, exist_ok=True)
             try:
                 self.filesystem.put_file(str(file), temporary)

@@ -41,7 +41,7 @@ FAULTS: Mapping[str, tuple[Kind, Count, int]] = {
     "network cut": (Kind.NETWORK_CUT, Count.NETWORK, CALLS),
 }
 KILLS = {Kind.KILL, Kind.POWER_CUT}
-BY_NAME = {one.name: one for one in COMMANDS}
+DEAR = {"train", "benchmark", "convert"}  # take seconds each time; always broken in tests of their own
 
 
 @dataclass
@@ -104,7 +104,7 @@ def cases() -> list[object]:
         always = "network cut" if command.network else mine[at % len(mine)]
         for name in mine:
             for seed in range(SEEDS):
-                marks = [] if (name, seed) == (always, 0) else [pytest.mark.long]
+                marks = [] if (name, seed) == (always, 0) and command.name not in DEAR else [pytest.mark.long]
                 found.append(pytest.param(command, name, seed, marks=marks, id=f"{command.name}-{name}-{seed}"))
     return found
 
@@ -133,7 +133,10 @@ def test_a_command_killed_at_every_named_point_ends_as_an_unbroken_one(bench, tm
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(one, id=one.name, marks=[] if at % 8 == 0 else pytest.mark.long) for at, one in enumerate(COMMANDS)],
+    [
+        pytest.param(one, id=one.name, marks=[] if one.name in ("crawl", "remove") else pytest.mark.long)
+        for one in COMMANDS
+    ],
 )
 def test_a_disk_that_fills_up_loses_nothing(bench, tmp_path, command):
     """As above, on a file system that is really full."""
@@ -159,6 +162,12 @@ def _size(folder: Path) -> int:
     """Bytes that a folder takes on a tmpfs, by whole pages."""
     pages = (-(-path.stat().st_size // 4096) if path.is_file() else 1 for path in folder.rglob("*"))
     return 4096 * (1 + sum(pages))
+
+
+def test_the_page_names_every_fault_and_every_command():
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    named = re.findall(r"^\| ([^|]+?) \|", page, re.MULTILINE)
+    assert named == ["fault", *FAULTS, "command", *(f"`{one.name}`" for one in COMMANDS)]
 
 
 # What is asked of a broken command.
@@ -202,7 +211,11 @@ def assert_sound(world: World, command: Command, fault: Fault, place: Path, refe
         assert _temporaries(place) == []
     if command.has_dataset and not command.spoiled and (place / "d" / "dataset.json").exists():
         left = {"file without a row"} | ({"leftover"} if fault.kind in KILLS else set())
-        found = [one for one in _findings(world, place) if one["kind"] not in left]
+        found = [
+            one
+            for one in _findings(world, place)
+            if one["kind"] not in left and one["where"] != "removal.json"  # decided: the next command completes it
+        ]
         assert found == []
     return done
 
