@@ -41,7 +41,7 @@ FAULTS: Mapping[str, tuple[Kind, Count, int]] = {
     "network cut": (Kind.NETWORK_CUT, Count.NETWORK, CALLS),
 }
 KILLS = {Kind.KILL, Kind.POWER_CUT}
-DEAR = {"train", "benchmark", "convert"}  # take seconds each time; always broken in tests of their own
+DEAR = {"train", "benchmark", "convert"}  # take many seconds each time: broken in the long matrix only
 
 
 @dataclass
