@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.licenses import attribution, normalise
 from manifests.tags import normalise_tags
 
@@ -69,11 +69,19 @@ def _plain(path: str) -> str:
 
 
 def read(file: Path) -> Metadata:
-    """Read the whole table; SetupError tells everything that is wrong with it at once."""
+    """Read the whole table; SetupError tells everything wrong with it at once, MisuseError that it is no file."""
+    if not file.exists():
+        raise MisuseError(f"--metadata {file}: there is no such file")
+    if file.is_dir():
+        raise MisuseError(f"--metadata {file}: it is a folder; give a CSV or Parquet file")
     wrong: list[_Wrong] = []
     try:
         columns, records = (_read_parquet if file.suffix.lower() == ".parquet" else _read_csv)(file, wrong)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise SetupError(
+            f"cannot read the metadata file {file}: its text is not UTF-8; save it as CSV in UTF-8"
+        ) from error
+    except (OSError, csv.Error) as error:
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
     if not set(columns) & set(PATH_COLUMNS):
         raise SetupError(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from pipelines.sources import metadata
 from pipelines.sources.metadata import Metadata
 
@@ -283,7 +283,7 @@ def test_a_value_out_of_range_is_named_with_line_and_column(tmp_path: Path, row:
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cannot read"),
-        ("file,title\na.jpg,Zürich\n".encode("latin-1"), "cannot read"),
+        ("file,title\na.jpg,Zürich\n".encode("latin-1"), "is not UTF-8; save it as CSV in UTF-8"),
         ("file,title\n".encode("utf-16"), "cannot read"),
         (b"name;title\na.jpg;A\n", "it needs one named file, path, file_name or filename; it has: name;title"),
         (b"\n\n", "is empty"),
@@ -297,8 +297,12 @@ def test_a_table_that_is_empty_garbage_or_without_paths_is_refused(tmp_path: Pat
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.csv", tmp_path, tmp_path / "none.parquet"):
-        with pytest.raises(SetupError, match="cannot read the metadata file"):
+    for path, told in (
+        (tmp_path / "none.csv", "there is no such file"),
+        (tmp_path / "none.parquet", "there is no such file"),
+        (tmp_path, "it is a folder"),
+    ):
+        with pytest.raises(MisuseError, match=told):
             metadata.read(path)
 
 
