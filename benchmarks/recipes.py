@@ -231,13 +231,20 @@ MEASUREMENTS = {
 MEASUREMENTS[IMPORTED] = MEASUREMENTS["paper"]
 
 
+def check_names(model: str, budget: str) -> None:
+    """MisuseError where no model or no budget is called so."""
+    if budget not in BUDGETS:
+        raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
+    if model not in MODELS:
+        PLUGINS.load(model)
+
+
 def preset(model: str, dataset: str, budget: str, resolution: int) -> Recipe:
     """The recipe of a budget: `smoke` for 2 CPU cores, `small` for one GPU, `paper` with the published settings.
 
     Raises MisuseError for names that do not exist.
     """
-    if budget not in BUDGETS:
-        raise MisuseError(f"no budget is called {budget!r}; there are: {', '.join(BUDGETS)}")
+    check_names(model, budget)
     settings: dict[str, Any] = {}
     if model not in MODELS:
         return Recipe(
@@ -336,7 +343,8 @@ def _parsed(setting: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError as error:
-        raise MisuseError(f"--set {setting}: {text!r} is not a {kind.__name__}") from error
+        wanted = "a whole number" if kind is int else "a number"
+        raise MisuseError(f"--set {setting}: {text!r} is not {wanted}") from error
 
 
 def recipe_hash(recipe: Recipe) -> str:

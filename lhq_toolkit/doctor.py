@@ -16,11 +16,11 @@ from typing import Any
 from manifests.plugins import Group
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
-KEYS = {  # environment variable -> what it is for
-    "UNSPLASH_ACCESS_KEY": "lhq crawl --source unsplash",
-    "FLICKR_API_KEY": "lhq crawl --source flickr",
-    "FLICKR_API_SECRET": "nothing so far: reading Flickr needs the key alone",
-    "LHQ_CONTACT": "the same: the address given to the hosts that are visited",
+KEYS = {  # environment variable -> what it is for, the value to give it
+    "UNSPLASH_ACCESS_KEY": ("lhq crawl --source unsplash", "a key of https://unsplash.com/oauth/applications"),
+    "FLICKR_API_KEY": ("lhq crawl --source flickr", "a key of https://www.flickr.com/services/apps/create/"),
+    "FLICKR_API_SECRET": ("nothing so far: reading Flickr needs the key alone", "the secret shown beside that key"),
+    "LHQ_CONTACT": ("crawling either: hosts are told whom to write to", "an e-mail address or a URL"),
 }
 PACKAGES = ("numpy", "pyarrow", "pydantic", "PIL", "simplejpeg", "safetensors", "torch", "ray")  # of the basic road
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -131,13 +131,14 @@ def _detectron2() -> Check:
 
 def _browser() -> Check:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    says = found or f"none of {', '.join(BROWSERS)} is on the PATH"
+    says = found or f"none of {', '.join(BROWSERS)} is on the PATH; on Debian run: apt-get install chromium"
     return Check("chromium", OK if found else MISSING, says, "the tests that look at pages in a browser")
 
 
 def _encoder() -> Check:
     found = shutil.which("ffmpeg")
-    return Check("ffmpeg", OK if found else MISSING, found or "not on the PATH", "lhq generate --pan into FILE.mp4")
+    says = found or "not on the PATH; on Debian run: apt-get install ffmpeg"
+    return Check("ffmpeg", OK if found else MISSING, says, "lhq generate --pan into FILE.mp4; FILE.webp goes without")
 
 
 def _cache() -> Check:
@@ -149,8 +150,10 @@ def _cache() -> Check:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Check("LHQ_CACHE", BROKEN, f"{folder} cannot be written: set LHQ_CACHE to another folder", needed_for)
     free = shutil.disk_usage(there).free
-    state = OK if free >= ROOM else MISSING
-    return Check("LHQ_CACHE", state, f"{folder}, {_size(free)} free on its disk", needed_for)
+    if free < ROOM:
+        says = f"{folder}, only {_size(free)} free on its disk: make room, or set LHQ_CACHE to another folder"
+        return Check("LHQ_CACHE", MISSING, says, needed_for)
+    return Check("LHQ_CACHE", OK, f"{folder}, {_size(free)} free on its disk", needed_for)
 
 
 def _weights() -> Iterator[Check]:
@@ -172,13 +175,13 @@ def _weights() -> Iterator[Check]:
 def _keys() -> Iterator[Check]:
     """Whether each key is set; its value is never looked at beyond its being empty."""
     filed = _named_in(Path(".env"))
-    for name, needed_for in KEYS.items():
+    for name, (needed_for, value) in KEYS.items():
         if os.environ.get(name):
             yield Check(name, OK, "set in the environment", needed_for)
         elif name in filed:
             yield Check(name, OK, "set in .env", needed_for)
         else:
-            yield Check(name, MISSING, "not set, neither in the environment nor in .env", needed_for)
+            yield Check(name, MISSING, f"not set; set it in the environment or in .env to {value}", needed_for)
 
 
 def _plugins() -> Iterator[Check]:

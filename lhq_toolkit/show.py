@@ -131,7 +131,9 @@ def measured_text(filtered: Filtered) -> str:
     lines = []
     for stage, one in filtered.measured.items():
         if one.fingerprint is None:
-            lines.append(f"{stage}: not fitted, too few photos")
+            lines.append(
+                f"{stage}: not fitted, too few photos, which wait and are out; to go without it: --drop {stage}"
+            )
             continue
         fitted = "fitted anew, " if one.fitted else ""
         rate = f" in {one.seconds:,.1f} s ({one.images / one.seconds:,.1f}/s)" if one.images and one.seconds else ""

@@ -26,7 +26,7 @@ def models(
     try:
         found = counts(resolution)
     except ValueError as error:
-        raise MisuseError(f"--resolution: {error}") from error
+        raise MisuseError(f"--{error}") from error
     theirs, wrong = plugin_model.all_counts(resolution)
     found |= theirs
     for line in wrong:

@@ -65,6 +65,7 @@ def train(
     from pipelines.engine import version
     from pipelines.engine.threads import cores
 
+    recipes.check_names(model, budget)  # a misspelt name is told before anything about the pictures
     read = benchmark.read_pictures(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])

@@ -137,7 +137,7 @@ class Folder(Source):
             lines.append(f"{self.rows_unused:,} metadata rows matched no file under {self.root}")
         if self.rows and (without := len(self.files) - len(self.rows)):
             lines.append(f"{without:,} photos under {self.root} have no metadata row")
-        return lines
+        return [*lines, *metadata_file.notes(self.rows)]
 
     def fetcher(self) -> FolderFetcher:
         return FolderFetcher(self.root.resolve(), len(self.photo_id("")))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.licenses import attribution, normalise
 from manifests.tags import normalise_tags
 
@@ -21,9 +21,10 @@ PATH_COLUMNS = ("file", "path", "file_name", "filename")
 _TEXT = {"title", "description", "author", "author_url", "page_url", "license_url", "attribution"}
 _SIZE = {"width", "height"}
 _TIME = {"taken_at", "uploaded_at"}
+AS_GIVEN = "license_as_given"  # in `extra`: the text of a licence that is not known
 LARGEST = 4 * 1024**3  # bytes that a Parquet table may unpack to
 _TOGETHER = 256  # rows, unpacked before they are counted
-_SHOWN = 10  # of the errors found, so many are shown
+_SHOWN = 10  # of errors, and of columns, so many are shown
 
 _Wrong = tuple[int, str]  # line, what is wrong there
 
@@ -63,17 +64,45 @@ class Metadata:
         return found
 
 
+def notes(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What somebody who misspelt a column or a licence should see: columns nobody reads, licences nobody knows."""
+    names: dict[str, None] = {}
+    licences: list[str] = []
+    for row in rows.values():
+        for name, value in json.loads(row["extra"]).items():
+            if name == AS_GIVEN:
+                licences.append(str(value))
+            else:
+                names[name] = None
+    lines = []
+    if names:
+        shown = ", ".join(list(names)[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        read_ = ", ".join(sorted({"tags", "license", *_TEXT, *_SIZE, *_TIME}))
+        lines.append(f"metadata columns that are kept and not read: {shown} (read are: {read_})")
+    if licences:
+        lines.append(f"licences that are not known: {len(licences):,}, such as {licences[0]!r}")
+    return lines
+
+
 def _plain(path: str) -> str:
     """The one form paths are compared in: forward slashes, no `.` and no `folder/..`."""
     return posixpath.normpath(path.replace("\\", "/"))
 
 
 def read(file: Path) -> Metadata:
-    """Read the whole table; SetupError tells everything that is wrong with it at once."""
+    """Read the whole table; SetupError tells everything wrong with it at once, MisuseError that it is no file."""
+    if not file.exists():
+        raise MisuseError(f"--metadata {file}: there is no such file")
+    if file.is_dir():
+        raise MisuseError(f"--metadata {file}: it is a folder; give a CSV or Parquet file")
     wrong: list[_Wrong] = []
     try:
         columns, records = (_read_parquet if file.suffix.lower() == ".parquet" else _read_csv)(file, wrong)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise SetupError(
+            f"cannot read the metadata file {file}: its text is not UTF-8; save it as CSV in UTF-8"
+        ) from error
+    except (OSError, csv.Error) as error:
         raise SetupError(f"cannot read the metadata file {file}: {error}") from error
     if not set(columns) & set(PATH_COLUMNS):
         raise SetupError(
@@ -188,7 +217,7 @@ def _with_rights(values: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any
     given = values.pop("license", None)
     license_ = normalise(given)
     if given is not None and license_.spdx == "LicenseRef-unknown":
-        extra["license_as_given"] = given
+        extra[AS_GIVEN] = given
     values["license"] = license_.spdx
     values.setdefault("license_url", license_.url)
     line = attribution(values.get("title"), values.get("author"), license_, values.get("page_url"))

@@ -107,6 +107,13 @@ def test_settings_are_read_as_their_kind():
     assert (recipe.mirror, recipe.batch, recipe.mixing, recipe.normalisation) == (False, 8, 0.5, "patch")
 
 
+def test_a_setting_of_no_number_is_told_which_kind_it_wants():
+    with pytest.raises(MisuseError, match=r"images=abc: 'abc' is not a whole number"):
+        recipes.with_settings(preset("alis", "toy", "smoke", 64), ["images=abc"])
+    with pytest.raises(MisuseError, match=r"learning_rate=abc: 'abc' is not a number"):
+        recipes.with_settings(preset("alis", "toy", "smoke", 64), ["learning_rate=abc"])
+
+
 def test_names_that_do_not_exist_are_misuse():
     with pytest.raises(MisuseError, match="gan"):
         preset("gan", "lhq", "smoke", 64)

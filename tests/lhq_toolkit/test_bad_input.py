@@ -168,11 +168,25 @@ def test_a_full_disk_stops_with_a_clear_line_and_half_writes_nothing(lhq, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "alsi", "no/pictures", "-o", "RUN"), "no model is called 'alsi'; there are: stylegan2"),
+        (("models", "--resolution", "100"), "lhq: --resolution 100: choose a power of two"),
+    ],
+)
+def test_a_name_or_size_that_no_model_has_is_misuse_whatever_else_is_wrong(lhq, tmp_path, arguments, says):
+    ran = lhq(*arguments, cwd=tmp_path)
+    assert ran.code == 2
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         (b"", "empty"),
-        (b"\xff\xfe\x00bad", "utf-8"),
+        (b"\xff\xfe\x00bad", "UTF-8"),
         (b"title,tags\nA,b\n", "named file"),
         (b"file,width\n0.jpg,wide\n1.jpg,-3\n", "width"),
         (b"file,title\nnothere.jpg,A\n", "matches a photo"),
@@ -183,7 +197,7 @@ def test_an_unreadable_metadata_file_is_named_before_anything_is_written(lhq, tm
     if content is not None:
         file.write_bytes(content)
     ran = lhq("crawl", tmp_path / "d", *FOLDER, pictures, "--metadata", file)
-    assert ran.code == 1
+    assert ran.code == (2 if content is None else 1)
     assert "Traceback" not in ran.err
     assert "meta.csv" in ran.err
     assert says in ran.err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lhq_toolkit.doctor import MISSING, examine
 from models.weights import REGISTRY
 
 SECRET = "s3cr3t-value-of-a-key"
@@ -33,11 +34,21 @@ def test_it_names_weights_keys_and_machine_and_prints_no_key(lhq, tmp_path: Path
         assert checks[f"weights {name}"]["says"] == f"run: lhq weights fetch {name}"
         assert checks[f"weights {name}"]["needed_for"] == REGISTRY[name].needed_by
     assert {"gpu", "detectron2", "chromium", "ffmpeg"} < states.keys()
+    assert "in .env to a key of https://unsplash.com" in checks["UNSPLASH_ACCESS_KEY"]["says"]
     assert SECRET not in ran.out + ran.err
     told = lhq("doctor", env={**env, "FLICKR_API_KEY": ""}, cwd=tmp_path)
     assert told.code == 0
     assert "lhq weights fetch inception" in told.out
     assert SECRET not in told.out + told.err
+
+
+def test_programs_that_are_not_on_the_path_come_with_the_command_that_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    says = {check.name: check.says for check in examine() if check.state == MISSING}
+    assert "apt-get install chromium" in says["chromium"]
+    assert "apt-get install ffmpeg" in says["ffmpeg"]
 
 
 @pytest.mark.slow

@@ -161,6 +161,8 @@ def test_a_set_too_small_to_fit_stays_pending_with_that_reason(lhq, painted, tmp
     assert list(stage["reasons"]) == ["too few photos to fit: 5 of the 16 needed"]
     assert lhq("status", dataset, "--json").json["stages"]["invariance"] == stage
     assert ran.json["curated"] == 0
+    told = lhq("filter", dataset, "--invariance", "--workers", "0")
+    assert "to go without it: --drop invariance" in told.out + told.err
 
 
 def test_a_refit_of_too_few_photos_is_refused_and_leaves_the_recipe(lhq, dataset):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from pipelines.sources import metadata
 from pipelines.sources.metadata import Metadata
 
@@ -133,6 +133,13 @@ def test_unknown_columns_go_into_extra_as_valid_json(tmp_path: Path) -> None:
     assert json.loads(rows["a.jpg"]["extra"]) == {"camera": "Zürich", "iso": "100", "path": "elsewhere"}
     assert "Zürich" in rows["a.jpg"]["extra"]
     assert rows["b.jpg"]["extra"] == "{}"
+
+
+def test_a_misspelt_column_and_an_unknown_licence_are_told(tmp_path: Path) -> None:
+    columns, licences = metadata.notes(_read(tmp_path, "file,licence,license\na.jpg,CC0,\nb.jpg,,CC BY 99\n"))
+    assert columns.startswith("metadata columns that are kept and not read: licence (read are: attribution, author,")
+    assert licences == "licences that are not known: 1, such as 'CC BY 99'"
+    assert metadata.notes(_read(tmp_path, "file,license\na.jpg,CC0\n")) == []
 
 
 def test_numbers_that_json_does_not_know_become_text_in_extra(tmp_path: Path) -> None:
@@ -283,7 +290,7 @@ def test_a_value_out_of_range_is_named_with_line_and_column(tmp_path: Path, row:
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cannot read"),
-        ("file,title\na.jpg,Zürich\n".encode("latin-1"), "cannot read"),
+        ("file,title\na.jpg,Zürich\n".encode("latin-1"), "is not UTF-8; save it as CSV in UTF-8"),
         ("file,title\n".encode("utf-16"), "cannot read"),
         (b"name;title\na.jpg;A\n", "it needs one named file, path, file_name or filename; it has: name;title"),
         (b"\n\n", "is empty"),
@@ -297,8 +304,12 @@ def test_a_table_that_is_empty_garbage_or_without_paths_is_refused(tmp_path: Pat
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.csv", tmp_path, tmp_path / "none.parquet"):
-        with pytest.raises(SetupError, match="cannot read the metadata file"):
+    for path, told in (
+        (tmp_path / "none.csv", "there is no such file"),
+        (tmp_path / "none.parquet", "there is no such file"),
+        (tmp_path, "it is a folder"),
+    ):
+        with pytest.raises(MisuseError, match=told):
             metadata.read(path)
 
 
