@@ -20,6 +20,8 @@ def read(root: Path) -> dict[str, Any]:
     """
     path = root / FILE
     if not path.is_file():
+        if root.is_file():
+            raise SetupError(f"{root} is a file and not a dataset: name the folder that holds one")
         raise SetupError(f"{root} is not a dataset (no {FILE}); make one with: lhq crawl {root} --source ...")
     try:
         facts = plain_json.mapping(path.read_bytes())

@@ -254,3 +254,9 @@ def test_the_view_is_the_last_of_each_with_all_queries_sorted(events: list[tuple
             (name, width, sorted(found[name]) if name in found else None, files.get(name))
             for name, width in photos.items()
         ]
+
+
+def test_a_file_in_place_of_a_dataset_is_told_as_one(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(SetupError, match=r"a\.txt is a file and not a dataset: name the folder"):
+        Dataset.open(tmp_path / "a.txt")
