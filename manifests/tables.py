@@ -297,8 +297,13 @@ def open_part(part: Part) -> pq.ParquetFile:
 
 
 def read_through(file: pq.ParquetFile) -> int:
-    """Read everything once, a row group at a time, so that damage is met; the number of rows."""
-    return sum(file.read_row_group(group).num_rows for group in range(file.num_row_groups))
+    """Read everything once, a row group at a time, so that damage is met, text that is none too; the number of rows."""
+    count = 0
+    for group in range(file.num_row_groups):
+        rows = file.read_row_group(group)
+        rows.validate(full=True)
+        count += rows.num_rows
+    return count
 
 
 @contextlib.contextmanager
@@ -313,7 +318,9 @@ def naming(part: Part) -> Iterator[None]:
 
 
 def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows with these columns. Raises ValueError where one that every row must have is empty in some."""
+    """The rows with these columns. Raises ValueError for text that is no UTF-8, and where a column that every row must
+    have is empty in some."""
+    rows.validate(full=True)
     columns = [
         rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
         for field in schema

@@ -103,7 +103,8 @@ class Funnel:
         columns = None if self.columns is None else [*ALWAYS_READ, *self.columns]
         self.photos = self.dataset.photos_with_files(columns)
         self.alive = np.ones(self.photos.num_rows, dtype=bool)
-        self.ok_file = _mask(pc.equal(self.photos["file_status"], schema.OK))
+        named = pc.and_(pc.is_valid(self.photos["sha256"]), pc.is_valid(self.photos["path"]))  # a crawl writes both
+        self.ok_file = _mask(pc.and_(pc.equal(self.photos["file_status"], schema.OK), named))
         self._digests = Digests.of(self.photos["sha256"].filter(pc.is_valid(self.photos["sha256"])))
         self._digest_of = np.cumsum(_mask(pc.is_valid(self.photos["sha256"]))) - 1  # of a photo that has a file
         if self.verdicts is None:

@@ -138,6 +138,13 @@ def _refuse_empty_part(members: Sequence[Member], wanted: Wanted) -> None:
 
 
 def _refuse_missing(dataset: Dataset, members: Sequence[Member]) -> None:
+    """SetupError where a photo's file is gone, or its row does not say how large it is."""
+    for one in members:
+        if min(one.row["file_width"] or 0, one.row["file_height"] or 0) <= 0:
+            raise SetupError(
+                f"the row of {one.row['photo_id']} in {dataset.root} does not tell how large its file is: restore the "
+                "table from a backup; nothing was exported"
+            )
     missing = [one.row["path"] for one in members if not (dataset.root / one.row["path"]).is_file()]
     if missing:
         raise SetupError(

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import licenses
+from manifests.errors import SetupError
 from manifests.tables import in_one
 from pipelines.engine.stage import RGB, Stage, StageSettings, Verdicts
 from pipelines.filters.lookalikes import Bools, Pictures, Rules, components
@@ -78,6 +79,12 @@ class Duplicates(Stage[DuplicatesSettings]):
 
 
 def _pictures(view: pa.Table) -> Pictures:
+    """The hashes and thumbnails. SetupError where a row without an error has none, which no measurement writes."""
+    if lacking := [name for name in Duplicates.columns if view[name].null_count]:
+        raise SetupError(
+            f"the table measurements_duplicates has rows without {lacking[0]}: restore it from a backup, or remove its "
+            "folder and run lhq filter again"
+        )
     thumbs = in_one(view["thumbnail"])
     start = thumbs.offset * THUMB * THUMB
     values = np.frombuffer(thumbs.buffers()[1] or b"", np.uint8)[start : start + len(thumbs) * THUMB * THUMB]

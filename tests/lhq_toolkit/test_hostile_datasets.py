@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 from mangling import (
@@ -56,7 +58,7 @@ def reviewed(root: Path) -> None:
 def write(folder: Path) -> None:
     folder.mkdir(parents=True)
     lines = ["file,title,tags,author,license,taken_at"]
-    for at in range(18):
+    for at in range(22):
         pixels = np.random.default_rng(at).integers(0, 255, (24 + at, 40, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{at}.png")
         lines.append(f"{at}.png,number {at},sea;tag{at},somebody,CC0,2020-01-{at + 1:02d}")
@@ -99,7 +101,9 @@ def sound(pictures, tmp_path_factory) -> Path:
         reviews.decide("folder:p/9.png", "bert", "reject", "u" * 16)
     ran("export", root, root.parent / "out", "--format", "folder", "--resolution", 16, "--workers", 0)
     ran("manifest", root, "-o", root.parent / "all.parquet")
-    assert (root / "crawl.sqlite").exists()
+    wanted = {"crawl.sqlite", "exports.jsonl", "fits", "reviews.sqlite", "subsets", "tables"}
+    assert wanted <= {path.name for path in root.iterdir()}
+    assert {"measurements_duplicates", "measurements_likelihood"} <= {path.name for path in (root / "tables").iterdir()}
     shutil.rmtree(root.parent / "out")
     return root
 
@@ -161,3 +165,35 @@ def test_any_file_of_a_dataset_may_hold_anything(sound, pictures, tmp_path, many
         assert {path.name for path in (root.parent / "beside").iterdir()} <= {"all.parquet", "report.html", "out"}
 
     tried(check, st.data(), 25, many=many)
+
+
+NO_TEXT = pa.array([b"\xff"], pa.binary()).view(pa.string())[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("photos", "title", NO_TEXT),
+        ("files", "photo_id", NO_TEXT),
+        ("files", "path", None),
+        ("files", "sha256", None),
+        ("files", "width", None),
+        ("files", "height", -1),
+        ("measurements_duplicates", "hash", None),
+    ],
+)
+def test_a_table_whose_values_no_crawl_wrote_is_told_by_every_command(sound, pictures, tmp_path, table, column, value):
+    root = tmp_path / "d"
+    shutil.copytree(sound, root)
+    (tmp_path / "beside").mkdir()
+    for part in (root / "tables" / table).rglob("part-*.parquet"):
+        with pq.ParquetFile(part) as file:
+            rows = file.read()
+        at = rows.column_names.index(column)
+        other = pa.repeat(value if value is NO_TEXT else pa.scalar(value, rows.schema.types[at]), rows.num_rows)
+        pq.write_table(rows.set_column(at, column, other), part, write_page_checksum=True)
+    for command in commands(root, pictures):
+        said = ran(*command)
+        if value is NO_TEXT and command[0] == "verify":
+            assert "damaged table" in said, said
+    reviewed(root)
