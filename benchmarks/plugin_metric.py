@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from manifests.errors import SetupError
-from manifests.plugins import Group
+from manifests.plugins import Group, misdeclared
 
 BATCH = 32  # real pictures
 
@@ -35,9 +35,7 @@ class PluginMetric(ABC):
     @classmethod
     def problem(cls) -> str | None:
         """What is wrong with the class as it is declared; None where nothing is seen to be."""
-        if not isinstance(getattr(cls, "version", None), int):
-            return "states no version, a whole number"
-        return None if getattr(cls, "about", "") else "states no line about what it tells"
+        return misdeclared(cls) or (None if getattr(cls, "about", "") else "states no line about what it tells")
 
     @abstractmethod
     def add_real(self, images: Tensor) -> None:

@@ -21,6 +21,7 @@ from benchmarks import batches, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
 from benchmarks.recipes import OURS_ONLY, PLUGINS, Recipe, preset
 from manifests.errors import LhqError, MisuseError, SetupError
+from manifests.plugins import misdeclared
 from manifests.settings import validated
 from models.counts import Counts, parameters
 
@@ -98,12 +99,9 @@ class Model(ABC, Generic[S]):
     @classmethod
     def problem(cls) -> str | None:
         """What is wrong with the class as it is declared; None where nothing is seen to be."""
-        settings = getattr(cls, "settings_type", None)
-        if not isinstance(getattr(cls, "version", None), int):
-            return "states no version, a whole number"
-        if not (isinstance(settings, type) and issubclass(settings, ModelSettings)):
-            return "states no settings_type derived from ModelSettings"
-        if both := sorted(set(settings.model_fields) & (set(Recipe.__dataclass_fields__) - set(OURS_ONLY))):
+        if wrong := misdeclared(cls, ModelSettings):
+            return wrong
+        if both := sorted(set(cls.settings_type.model_fields) & (set(Recipe.__dataclass_fields__) - set(OURS_ONLY))):
             return f"has a setting {both[0]!r}, which every recipe has"
         return None
 

@@ -151,6 +151,16 @@ class Group(Generic[T]):
         return f"{self.word} {plugin} {wrong}; mend that package or remove it: pip uninstall {plugin.package}"
 
 
+def misdeclared(kind: type, settings: type | None = None, *, version: bool = True) -> str | None:
+    """What lacks of what most contracts ask a class to state: a version, a `settings_type` derived from that one."""
+    if version and not isinstance(getattr(kind, "version", None), int):
+        return "states no version, a whole number"
+    stated = getattr(kind, "settings_type", None)
+    if settings is not None and not (isinstance(stated, type) and issubclass(stated, settings)):
+        return f"states no settings_type derived from {settings.__name__}"
+    return None
+
+
 @functools.lru_cache(maxsize=64)
 def _declared(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
     """The entry points of a group; kept for each search path, for looking takes a hundredth of a second."""

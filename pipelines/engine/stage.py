@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests import schema
+from manifests.plugins import misdeclared
 
 _TAKEN = {  # columns of views and of measurement tables
     *("photo_id", "path", "fingerprint", "error", "others", *schema.PHOTOS.names),
@@ -100,11 +101,8 @@ class Stage(ABC, Generic[S]):
     @classmethod
     def problem(cls) -> str | None:
         """What is wrong with a stage of another package as it is declared; None where nothing is seen to be."""
-        settings = getattr(cls, "settings_type", None)
-        if not isinstance(getattr(cls, "version", None), int):
-            return "states no version, a whole number"
-        if not (isinstance(settings, type) and issubclass(settings, StageSettings)):
-            return "states no settings_type derived from StageSettings"
+        if wrong := misdeclared(cls, StageSettings):
+            return wrong
         if not isinstance(getattr(cls, "resources", None), Resources):
             return "states resources that are none: what hangs on the settings is set in __init__"
         if bool(cls.columns) != (cls.min_side is not None):

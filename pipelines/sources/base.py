@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from manifests.errors import InputError, TransientError
+from manifests.plugins import misdeclared
 from manifests.probe import Header
 from manifests.records import Photo
 from pipelines.engine.share import Share
@@ -204,7 +205,4 @@ class PluginSource(Source, Generic[S]):
     @classmethod
     def problem(cls) -> str | None:
         """What is wrong with the class as it is declared; None where nothing is seen to be."""
-        settings = getattr(cls, "settings_type", None)
-        if not (isinstance(settings, type) and issubclass(settings, SourceSettings)):
-            return "states no settings_type derived from SourceSettings"
-        return None
+        return misdeclared(cls, SourceSettings, version=False)

@@ -131,21 +131,23 @@ def table() -> bytes:
     return out.getvalue()
 
 
+def read_or_refused(path: Path, data: bytes) -> None:
+    """A metadata file of any content."""
+    path.write_bytes(data)
+    try:
+        for values in metadata.read(path).rows.values():
+            assert isinstance(values["extra"], str)
+    except SetupError as error:
+        refused(error, path)
+
+
 @FEW_OR_MANY
 def test_words_about_photographs_in_parquet(table, tmp_path, many):
     path = tmp_path / "about.parquet"
     path.write_bytes(table)
     assert len(metadata.read(path).rows) == 30
 
-    def check(data: bytes) -> None:
-        path.write_bytes(data)
-        try:
-            for values in metadata.read(path).rows.values():
-                assert isinstance(values["extra"], str)
-        except SetupError as error:
-            refused(error, path)
-
-    tried(check, mangled_parquet(table), few=40, many=many)
+    tried(lambda data: read_or_refused(path, data), mangled_parquet(table), few=40, many=many)
 
 
 def test_a_small_parquet_that_unpacks_to_gigabytes_is_refused_before_it_does(tmp_path, monkeypatch):
@@ -180,15 +182,7 @@ def test_words_about_photographs_as_csv(tmp_path, many):
         b'%d.jpg,"one, two",sea;sky,4000,2020-01-01T00:00:00Z,CC0,{"a": 1}\n' % n for n in range(9)
     )
 
-    def check(data: bytes) -> None:
-        path.write_bytes(data)
-        try:
-            for values in metadata.read(path).rows.values():
-                assert isinstance(values["extra"], str)
-        except SetupError as error:
-            refused(error, path)
-
-    tried(check, mangled(sound), few=40, many=many)
+    tried(lambda data: read_or_refused(path, data), mangled(sound), few=40, many=many)
 
 
 ODD = [
