@@ -5,6 +5,7 @@ The table of commands is `support/writing.py`, that of faults here; `docs/faults
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
@@ -70,7 +71,7 @@ class Bench:
             if ended.struck:
                 return ended
             assert fault.at > 1, f"{command.name} does nothing that {fault} could strike"
-            fault = Fault(fault.kind, fault.at // 2, fault.size)
+            fault = dataclasses.replace(fault, at=fault.at // 2)
             shutil.rmtree(place)
 
 
@@ -125,9 +126,8 @@ def test_a_command_killed_at_every_named_point_ends_as_an_unbroken_one(bench, tm
     for point, times in unbroken.points.items():
         for time in sorted({1, times}):
             place = tmp_path / f"{point}-{time}"
-            fault = Fault(Kind.KILL, point=f"{point}:{time}")
-            bench.world.prepare(command, place)
-            ended = bench.world.run(command, place, fault)
+            fault = Fault(Kind.KILL, time, point=point)
+            ended = bench.breaking(command, fault, place)
             end_as_unbroken(bench.world, command, fault, ended, place, reference)
 
 

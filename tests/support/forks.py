@@ -47,7 +47,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong: at which call, byte, or named point (`LHQ_FAULT`)."""
+    """One thing that goes wrong: at which call, byte, or passage of a named point (`LHQ_FAULT`)."""
 
     kind: Kind = Kind.NOTHING
     at: int = 0
@@ -95,10 +95,11 @@ class Forks:
         wish = {
             "arguments": [str(one) for one in arguments],
             "place": str(place),
-            "env": {**env, **({"LHQ_FAULT": fault.point} if fault.point else {})},
+            "env": {**env, **({"LHQ_FAULT": f"{fault.point}:{fault.at}"} if fault.point else {})},
             "before": before,
             "work": work,
-            **{"fault": fault.kind, "at": fault.at, "size": fault.size, "kinds": len(Count)},
+            "fault": Kind.NOTHING if fault.point else fault.kind,  # at a named point the command kills itself
+            **{"at": fault.at, "size": fault.size, "kinds": len(Count)},
             **{"out": str(out), "err": str(err), "told": str(told), "lost": str(lost)},
         }
         code = self._ask(wish)["code"]
