@@ -76,10 +76,12 @@ def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, wish: Wish | No
         dataset.store.sweep()
         for source in sources:
             source.check(_Stored(dataset, source.name))
-        with Frontier(path_of(dataset.root)) as frontier:
-            crawled = _Crawl(dataset, sources, frontier, lock, wish or Wish()).run(pool)
-        dataset.store.sweep()  # what workers that died left
-        return crawled
+        try:
+            with Frontier(path_of(dataset.root)) as frontier:
+                return _Crawl(dataset, sources, frontier, lock, wish or Wish()).run(pool)
+        finally:  # what workers that died, or that an error has stopped, left
+            lock.check()
+            dataset.store.sweep()
 
 
 @dataclass
@@ -129,10 +131,10 @@ class _Crawl:
         ]
         fetchers = {source.name: source.fetcher() for source in self._sources}
         most = [one.most_workers for one in fetchers.values() if one.most_workers is not None]
+        worker = fetch.FetchWorker(self._dataset.root.resolve(), fetchers)
         try:
             for thread in threads:
                 thread.start()
-            worker = fetch.FetchWorker(self._dataset.root.resolve(), fetchers)
             with self._progress:
                 at_most = min(most, default=None)
                 pool.run(worker, self._feed, fetch.BATCH, self._commit_batch, at_most=at_most, queued=1)
@@ -140,6 +142,7 @@ class _Crawl:
             self._feed.close()
             for source in self._sources:
                 source.stop()
+            worker.stop()
             with self._commit:
                 self._closed = True
             for thread in threads:

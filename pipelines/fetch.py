@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from manifests.probe import EXTENSIONS, probe
 from manifests.records import File
 from manifests.store import ImageStore, Written
 from pipelines.discovery import rows_of
+from pipelines.engine.feed import ClosedError
 from pipelines.engine.pool import Batch
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetcher, Fetching, HostDownError, Wanted
@@ -37,11 +39,40 @@ class Outcome:
     bug: BaseException | None = None
 
 
+class _Gate:
+    """Lets threads work on the store until it is shut: then none is at it, and none begins."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._at_work = 0
+        self._shut = False
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Work on the store inside; raises ClosedError once it is shut."""
+        with self._changed:
+            if self._shut:
+                raise ClosedError
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._at_work -= 1
+                self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Wait for those at work, and let nobody in any more."""
+        with self._changed:
+            self._shut = True
+            self._changed.wait_for(lambda: self._at_work == 0)
+
+
 class _Lane:
     """The threads that fetch for one source, in the order of its photos."""
 
-    def __init__(self, fetching: Fetching, store: ImageStore, finished: SimpleQueue[Outcome]) -> None:
-        self._fetching, self._store, self._finished = fetching, store, finished
+    def __init__(self, fetching: Fetching, store: ImageStore, gate: _Gate, finished: SimpleQueue[Outcome]) -> None:
+        self._fetching, self._store, self._gate, self._finished = fetching, store, gate, finished
         self.parallel = fetching.parallel
         self._waiting: deque[Wanted] = deque()
         self._changed = threading.Condition()
@@ -82,7 +113,8 @@ class _Lane:
         try:
             fetched = self._fetching.fetch(wanted)
             header = fetched.header or probe(fetched.data)
-            written = self._store.write(fetched.data, EXTENSIONS[header.format])
+            with self._gate.passed():
+                written = self._store.write(fetched.data, EXTENSIONS[header.format])
         except HostDownError:
             return Outcome(wanted)
         except (TransientError, InputError) as error:
@@ -109,8 +141,8 @@ class _Lane:
 class _Placer:
     """A thread that gives fetched pictures their names in the store: one sync for all that came during the last."""
 
-    def __init__(self, store: ImageStore) -> None:
-        self._store = store
+    def __init__(self, store: ImageStore, gate: _Gate) -> None:
+        self._store, self._gate = store, gate
         self.fetched = SimpleQueue[Outcome]()
         self.placed = SimpleQueue[Outcome]()
         threading.Thread(target=self._work, daemon=True, name="lhq-place").start()
@@ -128,7 +160,8 @@ class _Placer:
         bugs = [outcome for outcome in group if outcome.bug is not None]
         try:
             if not bugs:
-                self._store.name(images)
+                with self._gate.passed():
+                    self._store.name(images)
         except BaseException as error:  # as in a lane
             bugs = [Outcome(group[0].wanted, bug=error)]
         if bugs:
@@ -146,14 +179,16 @@ class FetchWorker:
     root: Path
     fetchers: Mapping[str, Fetcher]
     _lanes: dict[str, _Lane] = field(default_factory=dict, init=False, repr=False)
-    _placed: Any = field(default=None, init=False, repr=False)  # SimpleQueue[Outcome], made where it is used
+    _gate: _Gate | None = field(default=None, init=False, repr=False)  # made where it is used, as the next
+    _placed: Any = field(default=None, init=False, repr=False)  # SimpleQueue[Outcome]
     _begun: set[Wanted] = field(default_factory=set, init=False, repr=False)
 
     def setup(self, share: Share) -> None:
         store = ImageStore(self.root)
-        placer = _Placer(store)
+        gate = self._gate = _Gate()
+        placer = _Placer(store, gate)
         self._placed = placer.placed
-        self._lanes = {name: _Lane(one.open(share), store, placer.fetched) for name, one in self.fetchers.items()}
+        self._lanes = {name: _Lane(one.open(share), store, gate, placer.fetched) for name, one in self.fetchers.items()}
 
     def run(self, items: Sequence[Wanted]) -> Batch:
         """Fetch for a second, or until many photos are there; the rest is kept, or left where time is up."""
@@ -169,6 +204,11 @@ class FetchWorker:
         rows = rows_of([outcome.file for outcome in done if outcome.file is not None], schema.FILES)
         kept = [one for one in items if one in self._begun]
         return Batch(rows, len(done), [one for one in items if one in left], kept)
+
+    def stop(self) -> None:
+        """End all writing into the store, in the process that this is called in; what is not placed is left there."""
+        if self._gate is not None:
+            self._gate.shut()
 
     def _collect(self, enough: int) -> tuple[list[Outcome], bool]:
         """Outcomes of photos that are in the store, and whether enough came before time was up."""

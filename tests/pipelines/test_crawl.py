@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -26,6 +27,7 @@ from manifests import atomic, schema
 from manifests.dataset import Dataset
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.records import Photo
+from manifests.store import ImageStore, Written
 from pipelines import crawl, fetch
 from pipelines.engine.pool import InProcess
 from pipelines.engine.share import Share
@@ -376,6 +378,7 @@ class Fetching:
     """Fetches one picture; what `trouble` returns for a photo id is raised instead."""
 
     trouble: Callable[[str], Exception | None]
+    each_its_own: bool = False  # bytes
     parallel: int = 1
     most_workers: int | None = None
 
@@ -385,7 +388,7 @@ class Fetching:
     def fetch(self, wanted: Wanted) -> Fetched:
         if (error := self.trouble(wanted.photo_id)) is not None:
             raise error
-        return Fetched(PICTURE)
+        return Fetched(PICTURE + wanted.photo_id.encode() if self.each_its_own else PICTURE)
 
 
 def unreachable(photo_id: str) -> Exception:
@@ -487,6 +490,26 @@ def test_a_bug_of_ours_stops_the_run_and_leaves_no_row_for_it(dataset, monkeypat
         run(dataset, Listed(ids, Fetching(lambda one: ZeroDivisionError() if one.endswith(ids[9]) else None)))
     assert states(dataset) == {schema.OK: 8}
     assert not list(dataset.root.rglob(f"{atomic.TEMPORARY}*"))
+
+
+def test_a_crawl_that_ends_by_an_error_leaves_nothing_of_what_its_threads_were_writing(dataset, monkeypatch):
+    place = ImageStore.name
+
+    def place_slowly(store: ImageStore, images: Sequence[Written]) -> None:
+        time.sleep(0.2)  # so that others are written meanwhile, and wait
+        place(store, images)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(ImageStore, "name", place_slowly)
+    monkeypatch.setattr(fetch, "PART", 1)
+    monkeypatch.setattr(crawl._Crawl, "_commit_batch", full)
+    with pytest.raises(OSError, match="no space left"):
+        run(dataset, Listed(numbered(40), Fetching(lambda _: None, each_its_own=True, parallel=4)))
+    for _ in range(2):
+        assert not list(dataset.root.rglob(f"{atomic.TEMPORARY}*"))
+        time.sleep(0.5)  # nor does a thread write any more
 
 
 # Ray.

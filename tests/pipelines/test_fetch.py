@@ -16,6 +16,7 @@ import pytest
 from manifests import atomic, schema
 from manifests.errors import InputError, TransientError
 from pipelines import fetch
+from pipelines.engine.feed import ClosedError
 from pipelines.engine.share import Share
 from pipelines.fetch import FetchWorker
 from pipelines.sources.base import Fetched, Fetcher, HostDownError, RefusedError, Wanted
@@ -157,3 +158,14 @@ def test_a_full_disk_is_raised_and_nothing_is_left_half_placed(tmp_path, monkeyp
         worker.run(numbered(20))
     time.sleep(0.3)
     assert not list((tmp_path / "images").rglob(f"{atomic.TEMPORARY}*"))
+
+
+def test_a_worker_that_was_stopped_writes_nothing_any_more(tmp_path):
+    worker = worker_on(tmp_path, a=Timed({"slow": 1.5}, parallel=2))
+    assert [one.photo_id for one in worker.run(photos("quick", "slow")).kept] == ["slow"]
+    worker.stop()
+    before = sorted((tmp_path / "images").rglob("*"))
+    time.sleep(1.0)
+    assert sorted((tmp_path / "images").rglob("*")) == before
+    with pytest.raises(ClosedError):
+        worker.run(photos("slow"))
