@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
-from lhq_toolkit import __version__
+from lhq_toolkit import __version__, terminal
 from lhq_toolkit.commands import (
     benchmark,
     convert,
@@ -153,7 +153,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"lhq: {text}", file=sys.stderr)
+    print(f"lhq: {terminal.lines(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

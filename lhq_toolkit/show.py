@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests import plain_json, schema
+from lhq_toolkit import terminal
+from manifests import schema
 from manifests.recipes import Recipe
+from pipelines import handed_on
 from pipelines.filter import Filtered
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Funnel
 
@@ -101,13 +103,10 @@ def _settings(recipe: Recipe) -> list[str]:
 
 def exports(root: Path, funnel: Funnel, subset: str) -> list[str]:
     """A line for each export of the subset, the latest last: where it is, and whether the subset has changed since."""
-    path = root / "exports.jsonl"
-    if not path.exists():
-        return []
-    lines, subset_hash = [], funnel.subset_hash()
-    for line in path.read_text(errors="replace").splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # lhq verify tells of a damaged line
-            one = plain_json.mapping(line)
+    noted = list(handed_on.noted(root))
+    lines, subset_hash = [], funnel.subset_hash() if noted else ""
+    for one in noted:
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # of a damaged line
             if one["subset"] == subset:
                 now = "" if one["subset_hash"] == subset_hash else "; the subset has changed since"
                 size, kind = one["resolution"], one["format"]
@@ -179,10 +178,8 @@ def leaderboard(rows: Sequence[Row]) -> str:
     reaches a terminal that is not shown.
     """
     from lhq_toolkit.board import view
-    from lhq_toolkit.board.text import printable
 
-    told = "\n\n".join(_group(group) for group in view.groups(rows)) or "no rows yet"
-    return "\n".join(printable(line) for line in told.split("\n"))
+    return terminal.lines("\n\n".join(_group(group) for group in view.groups(rows)) or "no rows yet")
 
 
 def _group(group: Group) -> str:

@@ -23,11 +23,15 @@ Named = tuple[str | None, str | None]  # an author's name and address, as a row 
 
 @dataclass(frozen=True)
 class Request:
-    """Whose photos go: ids as the tables have them, addresses or names of authors, addresses of photos."""
+    """Whose photos go: ids as the tables have them, addresses or names of authors, addresses of photos.
+
+    `look_into`: addresses of earlier exports that may be asked whether they hold them.
+    """
 
     ids: Sequence[str] = ()
     authors: Sequence[str] = ()
     urls: Sequence[str] = ()
+    look_into: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ The tables change in one atomic replace; killed anywhere, the same command again
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import secrets
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -18,13 +16,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import atomic, faults, generations, plain_json, removal, schema, tombstones
+from manifests import atomic, faults, generations, removal, schema, tombstones
 from manifests.dataset import Dataset
-from manifests.errors import LhqError, MisuseError
+from manifests.errors import MisuseError
 from manifests.tables import Table, latest
 from manifests.tombstones import ID, Tombstones
+from pipelines import handed_on
 from pipelines.every_lock import any_table, every_lock, measurement_tables
-from pipelines.export.place import Remote, is_url
 from pipelines.frontier import databases
 from pipelines.removal_request import Key, Request, resolve
 
@@ -41,12 +39,14 @@ class Findings:
     shared: Sequence[str]  # paths of images that stay, because other photos have the same bytes
     stones: Set[Key]  # tombstones to lay
     laid_before: int  # parts of the request that were removed before
-    exports: Sequence[Mapping[str, Any]]  # of exports.jsonl; `holds`: pictures of these photos, None: not known
+    exports: Sequence[Mapping[str, Any]]  # see handed_on.holding
 
 
 def preview(dataset: Dataset, request: Request) -> Findings:
     """What `run` would remove; MisuseError where the request cannot be read or fits nothing."""
     standing = Tombstones.load(dataset)
+    exports = list(handed_on.noted(dataset.root))
+    handed_on.check(exports, request.look_into)
     asked = resolve(dataset, request)
     laid = [one for one in asked if any(standing.holds(*key) for key in one.keys)]
     for one in asked:
@@ -69,7 +69,7 @@ def preview(dataset: Dataset, request: Request) -> Findings:
         shared=shared,
         stones={key for key in keys if not standing.holds(*key)},
         laid_before=len(laid),
-        exports=_exports(dataset.root, set(photo_ids)) if photo_ids else [],
+        exports=handed_on.holding(exports, set(photo_ids), request.look_into) if photo_ids else [],
     )
 
 
@@ -163,36 +163,3 @@ def _forsake(dataset: Dataset) -> None:
         for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset)):
             generations.sweep(any_table(dataset, name))
         removal.finish(dataset, databases(dataset.root))
-
-
-# What was handed on before.
-
-
-def _exports(root: Path, photo_ids: Set[str]) -> list[dict[str, Any]]:
-    """Exports that hold these photos, or may: those whose ATTRIBUTION.csv is gone or elsewhere."""
-    try:
-        lines = (root / "exports.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            facts = plain_json.mapping(line)
-            holds = _held(str(facts.get("out", "")), photo_ids)
-            if holds is None or holds:
-                found.append({**facts, "holds": holds})
-    return found
-
-
-def _held(out: str, photo_ids: Set[str]) -> dict[str, str] | None:
-    """Picture by photo id, as the export's own list tells; None where there is none to read."""
-    try:
-        if is_url(out):
-            content = Remote.open(out).read("ATTRIBUTION.csv")
-        else:
-            content = (Path(out) / "ATTRIBUTION.csv").read_bytes()
-        rows = csv.DictReader(io.StringIO((content or b"").decode(), newline=""))
-        found = {row["photo_id"]: row["file"] for row in rows if row["photo_id"] in photo_ids}
-    except (OSError, LhqError, UnicodeDecodeError, csv.Error, KeyError):
-        return None
-    return found if content else None

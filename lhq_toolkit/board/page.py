@@ -13,9 +13,9 @@ from benchmarks.seeds import Entry
 from lhq_toolkit.board import view
 from lhq_toolkit.board.figures import Axis, Chart, Series, chart
 from lhq_toolkit.board.pictures import Drawn
-from lhq_toolkit.board.text import printable
 from lhq_toolkit.board.view import Column, Group
 from lhq_toolkit.report.rendering import render
+from lhq_toolkit.terminal import printable
 
 HERE = Path(__file__).parent
 REPORT_CSS = HERE.parent / "report" / "page.css"

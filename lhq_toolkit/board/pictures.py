@@ -17,7 +17,7 @@ from benchmarks.leaderboard import LARGEST, Row
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import runs_below
 from lhq_toolkit.benchmark import DETAILS, known_row
-from lhq_toolkit.board.text import printable
+from lhq_toolkit.terminal import printable
 
 FRAMES = samples.STRIP_FRAMES
 HEIGHT = 128  # pixels, at most, of a strip

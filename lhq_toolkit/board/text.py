@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 
 from lhq_toolkit.board import view
 from lhq_toolkit.board.view import Column, Group
+from lhq_toolkit.terminal import printable
 
 SHOWN = ("distance", "endless", "images_seen", "train_hours", "ms_per_image", "panorama_ms_per_frame", "total")
 _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
@@ -92,15 +92,6 @@ def _note(group: Group) -> str:
         return ""
     apart = "" if group.together else "not comparable with each other: "
     return f"infinity {group.name}: {apart}{'; '.join(setups)}"
-
-
-def printable(text: str) -> str:
-    """Without letters that are not shown, which a terminal might obey; line ends become spaces."""
-    return "".join(" " if letter in "\r\n\t" else letter if _is_shown(letter) else "\ufffd" for letter in text)
-
-
-def _is_shown(letter: str) -> bool:
-    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def escaped_markdown(text: str) -> str:

@@ -13,6 +13,7 @@ import typer
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Workers
 from lhq_toolkit.crawl_sources import CONNECTIONS, IMAGE_RATE, SOURCES, Maker, Options
+from lhq_toolkit.terminal import say
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def crawl(
     opened = Dataset.open_or_create(dataset, __version__)
     with open_pool(workers, ray_address) as pool:
         crawled = pipeline.run(opened, sources, pool, wish)
-    print(json.dumps(dataclasses.asdict(crawled)) if json_ else _as_text(crawled, dataset))
+    say(json.dumps(dataclasses.asdict(crawled)) if json_ else _as_text(crawled, dataset))
     if not crawled.is_complete:
         print(f"lhq: {_what_is_left(crawled)}: run the same command again to go on", file=sys.stderr)
     return 0 if crawled.is_complete else 1

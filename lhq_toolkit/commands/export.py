@@ -11,6 +11,7 @@ import typer
 
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
+from lhq_toolkit.terminal import say
 
 OUT = "A new or empty folder, or a URL such as s3://bucket/name (s3fs and the like must be installed)."
 FORMATS = (
@@ -84,15 +85,15 @@ def export(
     if json_:
         print(json.dumps({**dataclasses.asdict(exported), "format": format_.value}))
         return 0
-    print(
+    say(
         f"{out}: {exported.pictures:,} pictures of {resolution}x{resolution} from {exported.photos:,} photos "
         f"({exported.made:,} pictures made now)"
     )
     if exported.enlarged:
-        print(f"  note: {exported.enlarged:,} photos are smaller than {resolution} and were enlarged")
+        say(f"  note: {exported.enlarged:,} photos are smaller than {resolution} and were enlarged")
     if exported.unknown_licence:
-        print(f"  warning: the licence of {exported.unknown_licence:,} photos is unknown: do not hand them on")
+        say(f"  warning: the licence of {exported.unknown_licence:,} photos is unknown: do not hand them on")
     for photo_id, error in exported.errors.items():
-        print(f"  left out: {photo_id}: {error}")
-    print(f"  subset {subset!r}, hash {exported.subset_hash[:16]}; rights in ATTRIBUTION.csv, the card is README.md")
+        say(f"  left out: {photo_id}: {error}")
+    say(f"  subset {subset!r}, hash {exported.subset_hash[:16]}; rights in ATTRIBUTION.csv, the card is README.md")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
+from lhq_toolkit.terminal import say
 
 if TYPE_CHECKING:
     from manifests.dataset import Dataset
@@ -106,9 +107,9 @@ def filter_(
         print(json.dumps({**facts, **show.status(filtered.funnel)}))
     else:
         if is_new:
-            print(f"subset {subset!r} is new" + ("" if request.stages else ", a copy of 'curated'"))
-        print(show.funnel(filtered.funnel, subset, filtered.recipe))
-        print(show.measured_text(filtered))
+            say(f"subset {subset!r} is new" + ("" if request.stages else ", a copy of 'curated'"))
+        say(show.funnel(filtered.funnel, subset, filtered.recipe))
+        say(show.measured_text(filtered))
     return 0
 
 

@@ -80,7 +80,7 @@ def check_(board: Board, json_: Json = False) -> int:
     that nothing can be compared with, text that a terminal or a spreadsheet would obey.
     """
     from benchmarks.board_check import check
-    from lhq_toolkit.board.text import printable
+    from lhq_toolkit.terminal import printable
 
     checked = check(board)
     if json_:
@@ -105,7 +105,7 @@ def merge_(
     1 where anything was refused.
     """
     from benchmarks.board_merge import merge
-    from lhq_toolkit.board.text import printable
+    from lhq_toolkit.terminal import printable
 
     merged = merge(board, others)
     if json_:

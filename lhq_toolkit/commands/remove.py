@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath
+from lhq_toolkit.terminal import say
 
 if TYPE_CHECKING:
     from pipelines.remove import Findings
@@ -29,6 +31,14 @@ def remove(
     urls: Annotated[
         list[str] | None, typer.Option("--url", metavar="URL", help="The photo at this page or file; repeatable.")
     ] = None,
+    look_into: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--look-into",
+            metavar="URL",
+            help="Ask this address, where an export went, whether it holds them; others are not asked; repeatable.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON and nothing else; without --yes, only a preview.")
@@ -43,15 +53,15 @@ def remove(
     from pipelines import remove as pipeline
     from pipelines.removal_request import Request
 
-    request = Request(tuple(ids or ()), tuple(authors or ()), tuple(urls or ()))
+    request = Request(tuple(ids or ()), tuple(authors or ()), tuple(urls or ()), tuple(look_into or ()))
     findings = pipeline.preview(Dataset.open(dataset), request)
     if not json_:
-        print(_preview(findings, dataset))
+        say(_preview(findings, dataset))
     if not yes and (json_ or (findings.photos and not _confirmed())):
         print(json.dumps(_as_json(findings, False)) if json_ else "nothing was removed")
         return 0 if json_ else 1
     findings = pipeline.run(Dataset.open(dataset), request)
-    print(json.dumps(_as_json(findings, True)) if json_ else _summary(findings, dataset))
+    say(json.dumps(_as_json(findings, True)) if json_ else _summary(findings, dataset))
     return 0
 
 
@@ -97,9 +107,14 @@ def _exports(findings: Findings) -> list[str]:
         return []
     lines = ["  exports made before are yours to mend or remove:"]
     for export in findings.exports:
-        held = export["holds"]
-        what = "cannot be looked into" if held is None else f"holds {', '.join(sorted(held.values())[:SHOWN])}"
-        lines.append(f"    {export.get('out')} (subset {export.get('subset')}, {export.get('at')}): {what}")
+        held, out = export["holds"], export.get("out")
+        if held is not None:
+            what = f"holds {', '.join(sorted(held.values())[:SHOWN])}"
+        elif export["asked"]:
+            what = "cannot be looked into"
+        else:
+            what = f"not asked; to ask it: --look-into {shlex.quote(str(out))}"
+        lines.append(f"    {out} (subset {export.get('subset')}, {export.get('at')}): {what}")
     return lines
 
 

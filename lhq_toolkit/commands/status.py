@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from lhq_toolkit.commands.options import DatasetPath, Json, Subset
+from lhq_toolkit.terminal import say
 
 
 def status(dataset: DatasetPath, subset: Subset = "curated", json_: Json = False) -> int:
@@ -21,10 +22,10 @@ def status(dataset: DatasetPath, subset: Subset = "curated", json_: Json = False
     if json_:
         print(json.dumps(show.status(funnel)))
     else:
-        print(show.funnel(funnel, recipe.name, recipe))
+        say(show.funnel(funnel, recipe.name, recipe))
         others = [name for name in recipes.names(opened.root) if name != recipe.name]
         if others:
-            print(f"other subsets: {', '.join(others)}")
+            say(f"other subsets: {', '.join(others)}")
         for line in show.exports(opened.root, funnel, recipe.name):
-            print(line)
+            say(line)
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json
+from lhq_toolkit.terminal import say
 
 SHOWN = 20  # of each kind
 
@@ -39,21 +40,19 @@ def verify(
     if json_:
         print(json.dumps({**dataclasses.asdict(found), "ok": not found.findings}))
         return 1 if found.findings else 0
-    print(
-        f"{dataset}: {found.files:,} files ({found.bytes / 1e9:.2f} GB) and {found.rows:,} rows are as they should be"
-    )
+    say(f"{dataset}: {found.files:,} files ({found.bytes / 1e9:.2f} GB) and {found.rows:,} rows are as they should be")
     for title, findings in (("repaired", found.repaired), ("wrong", found.findings)):
         shown: Counter[str] = Counter()
         for one in findings:
             shown[one.kind] += 1
             if shown[one.kind] <= SHOWN:
-                print(f"  {title}: {one.kind}: {one.where}: {one.what}")
+                say(f"  {title}: {one.kind}: {one.where}: {one.what}")
         for kind, count in shown.items():
             if count > SHOWN:
-                print(f"  {title}: {kind}: {count - SHOWN:,} more (--json lists all)")
+                say(f"  {title}: {kind}: {count - SHOWN:,} more (--json lists all)")
     for note in found.notes:
-        print(f"  note: {note}")
+        say(f"  note: {note}")
     safe = sum(one.kind in SAFE for one in found.findings)
     if safe and not repair:
-        print(f"  {safe:,} of these are mended by: lhq verify {dataset} --repair")
+        say(f"  {safe:,} of these are mended by: lhq verify {dataset} --repair")
     return 1 if found.findings else 0

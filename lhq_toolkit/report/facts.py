@@ -18,6 +18,7 @@ from lhq_toolkit.report.figures import Step
 from manifests import about, plain_json
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
+from pipelines import handed_on
 from pipelines.export.place import is_url
 from pipelines.export.wanted import versions
 from pipelines.funnel import ERROR, KEPT, PENDING, REJECTED, Funnel, Outcome, walk
@@ -215,15 +216,9 @@ def _sides(funnel: Funnel) -> tuple[Floats, Bools]:
 
 
 def _exports(dataset: Dataset) -> list[Mapping[str, Any]]:
-    path = dataset.root / "exports.jsonl"
     found: list[Mapping[str, Any]] = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
-        try:
-            facts = plain_json.loads(line)
-        except ValueError:  # lhq verify tells
-            continue
-        if isinstance(facts, dict):
-            out = str(facts.get("out", ""))
-            place = out if is_url(out) else PurePath(out).name  # where on this machine is nobody's business
-            found.append({**dict.fromkeys(("at", "subset", "pictures", "subset_hash"), ""), **facts, "out": place})
+    for facts in handed_on.noted(dataset.root):
+        out = str(facts.get("out", ""))
+        place = out if is_url(out) else PurePath(out).name  # where on this machine is nobody's business
+        found.append({**dict.fromkeys(("at", "subset", "pictures", "subset_hash"), ""), **facts, "out": place})
     return found

@@ -41,10 +41,10 @@ class Remote:
     @staticmethod
     def open(url: str) -> Remote:
         """The place at a URL; MisuseError or SetupError where there is no way to it."""
-        parts = urlsplit(url)
-        if parts.password or "@" in parts.netloc:
-            raise MisuseError("the URL holds a name or password: leave them out and use the store's own settings")
         try:
+            parts = urlsplit(url)
+            if parts.password or "@" in parts.netloc:
+                raise MisuseError("the URL holds a name or password: leave them out and use the store's own settings")
             import fsspec
 
             filesystem, root = fsspec.url_to_fs(url)

@@ -18,10 +18,9 @@ from typing import IO, TextIO
 
 from manifests.archives import BAD_ZIP
 from manifests.errors import SetupError
+from manifests.lines import LONGEST_LINE, Lines
 
-LONGEST_LINE = 8 * 1024**2  # characters; a file of other content may have no line break at all
-LONGEST_CELL = 4 * 1024**2
-LONGEST_ROW = 16 * 1024**2  # characters: a quote that is never closed would make one row of all lines
+LONGEST_CELL = 4 * 1024**2  # characters
 OTHER_CELLS = "rows with another number of cells than the header"
 
 _SHOWN = 5
@@ -88,7 +87,7 @@ def rows(
     for part in parts:
         with part.open() as stream:
             first = stream.readline(LONGEST_LINE)
-            lines = _Lines(stream, part, first)
+            lines = Lines(stream, part.name, first)
             reader = csv.reader(lines, delimiter="\t" if first.count("\t") >= first.count(",") else ",")
             try:
                 for number, cells in enumerate(reader):
@@ -104,33 +103,6 @@ def rows(
                         yield [cells[place] if place is not None else "" for place in at]
             except csv.Error as error:
                 raise SetupError(f"{part.name}, line {reader.line_num}: {error}: download it again") from error
-
-
-class _Lines:
-    """The lines of a part, from its first on. SetupError where a line, or the lines of one row, are too long."""
-
-    def __init__(self, stream: TextIO, part: Part, first: str) -> None:
-        self._stream, self._part, self._next = stream, part, first
-        self._row = 0  # characters of the row that is being read
-
-    def row_ends(self) -> None:
-        """What comes now is another row's."""
-        self._row = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._next
-        if not line:
-            raise StopIteration
-        self._row += len(line)
-        if len(line) >= LONGEST_LINE:
-            raise SetupError(f"{self._part.name} has a line of over {LONGEST_LINE:,} characters: it is no table")
-        if self._row > LONGEST_ROW:
-            raise SetupError(f"{self._part.name} has a row of over {LONGEST_ROW:,} characters: a quote is never closed")
-        self._next = self._stream.readline(LONGEST_LINE)
-        return line
 
 
 def _places(part: Part, header: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> list[int | None]:

@@ -9,7 +9,11 @@ import os
 import shutil
 import signal
 import sqlite3
+import threading
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +31,7 @@ from manifests.dataset import CRAWL_LOCK, Dataset
 from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
 from manifests.tombstones import Tombstones
-from pipelines import remove
+from pipelines import handed_on, remove
 from pipelines.frontier import Frontier, databases, path_of
 from pipelines.removal_request import Request
 
@@ -263,7 +267,64 @@ def test_exports_that_hold_the_photo_are_told_with_the_picture(dataset: Dataset)
     line = {"out": str(dataset.root / "elsewhere"), "subset": "curated"}
     with (dataset.root / "exports.jsonl").open("a") as stream:
         stream.write(json.dumps(line) + "\nnot json\n")
-    assert remove.preview(dataset, Request(ids=(_id("a0.png"),))).exports == [export, {**line, "holds": None}]
+    found = remove.preview(dataset, Request(ids=(_id("a0.png"),))).exports
+    assert found == [export, {**line, "holds": None, "asked": True}]
+
+
+def test_an_address_that_a_dataset_names_is_asked_only_where_the_person_names_it_too(dataset: Dataset) -> None:
+    asked = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            content = f"file,photo_id\n7.png,{_id('a0.png')}\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/secret"
+        (dataset.root / "exports.jsonl").write_text(json.dumps({"out": url}) + "\n")
+        request = Request(ids=(_id("a0.png"),))
+        assert remove.preview(dataset, request).exports == [{"out": url, "holds": None, "asked": False}]
+        with pytest.raises(MisuseError, match=rf"no export of this dataset went there; there are: {url}$"):
+            remove.preview(dataset, replace(request, look_into=(f"{url}/other",)))
+        assert asked == []
+        (found,) = remove.preview(dataset, replace(request, look_into=(url,))).exports
+        assert (found["holds"], asked) == ({_id("a0.png"): "7.png"}, ["/secret/ATTRIBUTION.csv"])
+        server.shutdown()
+
+
+@pytest.mark.parametrize("content", [b"", b"file\n1\n", b"file,photo_id\n1\n", b"\xff,photo_id\n", b"a\0,b\n", None])
+def test_an_export_whose_list_tells_nothing_is_one_that_may_hold_it(dataset: Dataset, content: bytes | None) -> None:
+    out = dataset.root / "out"
+    out.mkdir()
+    if content is None:
+        os.mkfifo(out / handed_on.LIST)  # which nobody ever writes to
+    else:
+        (out / handed_on.LIST).write_bytes(content)
+    noted = [{"out": str(out)}, {"out": "a\0b"}, {"out": "http://[::1"}, {"out": "s3://a:b@c/d"}]
+    assert handed_on.holding(noted, {_id("a0.png")}, [one["out"] for one in noted[2:]]) == [
+        {**one, "holds": None, "asked": True} for one in noted
+    ]
+
+
+def test_a_list_that_has_no_end_is_left_before_it_fills_the_memory(dataset: Dataset) -> None:
+    out = dataset.root / "out"
+    out.mkdir()
+    with (out / handed_on.LIST).open("wb") as stream:
+        stream.truncate(2**40)  # of nothing but zeros, on no disk
+    tracemalloc.start()
+    try:
+        assert handed_on.holding([{"out": str(out)}], {"x"}, [])[0]["holds"] is None
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", [CRAWL_LOCK, "stage-invariance", "stage-sharpness", "export-0123"])
