@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +21,9 @@ from lhq_toolkit.site.markdown import code, table
 LAYERS = (("lhq_toolkit",), ("pipelines", "benchmarks"), ("manifests", "models"))  # imports point downwards
 PACKAGES = tuple(name for layer in LAYERS for name in layer)
 
-WIDTH, MARGIN, GAP = 880, 48, 64  # pixels: the picture, beside the middle layer, between boxes
-BOX, MARK, LETTER = 100, 26, 7.8  # pixels: height of a box, height of a part's mark, width of a letter in it
+# Pixels, few enough across for a telephone: the picture, beside the middle layer, between boxes, in a box, a line.
+WIDTH, MARGIN, GAP, INSET, LINE = 460, 24, 44, 10, 17
+MARK, APART, LETTER, WORDS = 24, 6, 7.8, 6.4  # a part's mark: its height, between two; a letter in it, and elsewhere
 
 Arrow = tuple[str, str]
 
@@ -84,7 +86,8 @@ def arrows(imported: Mapping[str, Collection[str]], known: Mapping[str, Sequence
 def diagram() -> str:
     """The picture, as SVG to stand in a page; its colours are the page's."""
     known = parts()
-    boxes = _places(known)
+    drawn = arrows(imports(), known)
+    boxes = _places(known, drawn)
     height = boxes[LAYERS[-1][0]].bottom + 1
     return "\n".join(
         [
@@ -93,7 +96,7 @@ def diagram() -> str:
             '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
             'orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>',
             *(_drawn(name, box) for name, box in boxes.items()),
-            *(_arrow(one, boxes) for one in arrows(imports(), known)),
+            *(_arrow(one, boxes) for one in drawn),
             "</svg>",
         ]
     )
@@ -126,19 +129,45 @@ def _folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _places(known: Mapping[str, Sequence[str]]) -> Mapping[str, Box]:
-    """The layers from top to bottom, each package before its parts; those between leave room for arrows beside them."""
-    places = {}
+def _places(known: Mapping[str, Sequence[str]], drawn: Collection[Arrow]) -> Mapping[str, Box]:
+    """The layers from top to bottom, each package before its parts; those between leave room for arrows beside them.
+
+    Parts that an arrow begins at stand last, where no other is in its way.
+    """
+    places: dict[str, Box] = {}
+    users, top = {user for user, _ in drawn}, 1.0
     for depth, layer in enumerate(LAYERS):
         side = MARGIN if 0 < depth < len(LAYERS) - 1 else 1
         width = (WIDTH - 2 * side - GAP * (len(layer) - 1)) / len(layer)
+        marks: dict[str, Box] = {}
+        ends = []
         for at, name in enumerate(layer):
-            box = places[name] = Box(side + at * (width + GAP), 1 + depth * (BOX + GAP), width, BOX)
-            left = box.left + 14
-            for part in known[name]:
-                mark = places[f"{name}.{part}"] = Box(left, box.top + 60, LETTER * len(part) + 12, MARK)
-                left = mark.right + 8
+            left, below = side + at * (width + GAP), top + LINE * (2 + len(_said(name, width)))
+            ordered = sorted((f"{name}.{part}" for part in known[name]), key=lambda part: (part in users, part))
+            places[name] = Box(left, top, width, 0)
+            marks |= _marks(ordered, Box(left + INSET, below, width - 2 * INSET, 0))
+            ends += [below, *(mark.bottom + INSET for mark in marks.values())]
+        places |= {name: replace(places[name], height=max(ends) - top) for name in layer} | marks
+        top = max(ends) + GAP
     return places
+
+
+def _marks(names: Sequence[str], room: Box) -> Mapping[str, Box]:
+    """Marks of parts side by side from the upper left corner of the room, in as many rows as they need."""
+    marks: dict[str, Box] = {}
+    left, top = room.left, room.top
+    for name in names:
+        width = LETTER * len(name.partition(".")[2]) + 12
+        if left > room.left and left + width > room.right:
+            left, top = room.left, top + MARK + APART
+        marks[name] = Box(left, top, width, MARK)
+        left += width + APART
+    return marks
+
+
+def _said(name: str, width: float) -> Sequence[str]:
+    """What a package is for, in lines that fit into its box."""
+    return textwrap.wrap(re.split(r"[:;.]", purpose(name))[0], int((width - 2 * INSET) / WORDS))
 
 
 def _drawn(name: str, box: Box) -> str:
@@ -148,12 +177,13 @@ def _drawn(name: str, box: Box) -> str:
         f'<rect class="{kind}" x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}" rx="5"/>'
     )
     if part:
-        return f'{frame}<text class="part" x="{box.middle:g}" y="{box.top + 17:g}">{escape(part)}</text>'
-    said = re.split(r"[:;.]", purpose(package))[0]
-    return (
-        f'{frame}<text class="package" x="{box.left + 14:g}" y="{box.top + 26:g}">{escape(package)}</text>'
-        f'<text class="purpose" x="{box.left + 14:g}" y="{box.top + 46:g}">{escape(said)}</text>'
+        return f'{frame}<text class="part" x="{box.middle:g}" y="{box.top + 16:g}">{escape(part)}</text>'
+    x, y = box.left + INSET, box.top + 22
+    lines = (
+        f'<text class="purpose" x="{x:g}" y="{y + LINE * at:g}">{escape(line)}</text>'
+        for at, line in enumerate(_said(name, box.width), 1)
     )
+    return f'{frame}<text class="package" x="{x:g}" y="{y:g}">{escape(package)}</text>{"".join(lines)}'
 
 
 def _arrow(arrow: Arrow, boxes: Mapping[str, Box]) -> str:

@@ -121,6 +121,17 @@ def test_arrows_begin_and_end_at_the_rim_of_a_box_and_no_two_at_one_place(drawin
     assert len(set(points)) == len(points)
 
 
+def test_it_fits_a_telephone_and_no_mark_leaves_its_box_or_covers_another(drawing):
+    assert architecture.WIDTH <= 480
+    inside = [one for one in drawing.frames if one[3] - one[1] == architecture.MARK]
+    boxes = [one for one in drawing.frames if one not in inside]
+    assert len(boxes) == len(PACKAGES)
+    for left, top, right, bottom in inside:
+        assert sum(a <= left and b <= top and right <= c and bottom <= d for a, b, c, d in boxes) == 1
+        assert sum(left < c and a < right and top < d and b < bottom for a, b, c, d in inside) == 1  # itself
+    assert all(left >= 0 and right <= architecture.WIDTH for left, _, right, _ in boxes)
+
+
 def test_an_arrow_begins_at_a_part_where_only_that_part_imports():
     known = {"a": ["x"], "b": []}
     assert architecture.arrows({"a.x.m": ["b.n"], "a.x": ["b"]}, known) == [("a.x", "b")]
