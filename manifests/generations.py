@@ -90,8 +90,16 @@ def sweep(table: Table) -> None:
         return
     for other in sorted(place.iterdir()):
         if other != table.folder and is_generation(other):
-            doomed = atomic.temporary_beside(other)
-            other.rename(doomed)  # at once, so that no reader meets half of it
-            shutil.rmtree(doomed)
+            shutil.rmtree(_set_aside(other))
         elif other.name.startswith(atomic.TEMPORARY):
             shutil.rmtree(other)
+
+
+def _set_aside(folder: Path) -> Path:
+    """Give a folder another name, so that no reader meets half of it; where that fails it goes under its own."""
+    aside = atomic.temporary_beside(folder)
+    try:
+        folder.rename(aside)
+    except OSError:
+        return folder
+    return aside

@@ -16,6 +16,7 @@ noise. The output is `pixels` [n, 3, height, width], about [-1, 1].
 from __future__ import annotations
 
 import copy
+import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -140,9 +141,11 @@ def _as_arguments(fixed: int, dims: list[Any]) -> tuple[Any, ...]:
 def save_program(made: Portable, path: Path) -> None:
     """Write it for `torch.export.load`; names and sizes are in its extra file `about.json`."""
     about = json.dumps({"inputs": list(made.inputs), **made.about})
+    whole = io.BytesIO()  # torch ends the process where a disk is full, and keeps a file's name in the file
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)  # of tensors that are views
-        torch.export.save(program(made), path, extra_files={"about.json": about})
+        torch.export.save(program(made), whole, extra_files={"about.json": about})
+    path.write_bytes(whole.getbuffer())
 
 
 def save_onnx(made: Portable, path: Path) -> None:

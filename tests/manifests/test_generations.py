@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_leftovers_of_a_killed_rewrite_are_swept_at_the_next_locked_start(tmp_pa
     with dataset.lock("x", [table]):
         assert [path.name for path in table.folder.parent.iterdir()] == ["1"]
     assert table.read().equals(before)
+
+
+def test_an_old_generation_goes_also_where_it_cannot_be_renamed(tmp_path: Path, monkeypatch) -> None:
+    dataset, table = _dataset(tmp_path)
+    _rewrite(dataset, table, 3)
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(Path, "rename", fails)
+    now = Dataset.open(dataset.root).table("numbers", NUMBERS)
+    generations.sweep(now)
+    assert [path.name for path in now.folder.parent.iterdir()] == ["2"]
 
 
 def test_an_older_copy_of_dataset_json_costs_nothing_but_an_error(tmp_path: Path) -> None:

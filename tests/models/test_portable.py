@@ -109,6 +109,18 @@ def test_a_program_that_is_loaded_again_gives_equal_pixels(model, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_program_has_nothing_of_its_file_s_name_and_a_full_disk_is_an_error_like_any_other(tmp_path, monkeypatch):
+    made = portable.portable(_generator("stylegan2"))
+    exported = torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))
+    monkeypatch.setattr(portable, "program", lambda _: exported)
+    for name in ("one.pt2", "other.pt2"):
+        portable.save_program(made, tmp_path / name)
+    assert (tmp_path / "one.pt2").read_bytes() == (tmp_path / "other.pt2").read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        portable.save_program(made, Path("/dev/full"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["alis", *(pytest.param(other, marks=pytest.mark.long) for other in ("stylegan2", "locogan"))]
 )

@@ -230,6 +230,11 @@ def _drawn(name: str, out: str, *arguments: str, more: Sequence[str] = ()) -> Co
     return Command(f"generate {name}", (*GENERATE, out, *arguments), outcomes.same(out, *more), RUN, out, once=True)
 
 
+def _converted(out: str) -> Command:
+    """`lhq convert`."""
+    return Command(f"convert -o {out}", ("convert", "run", "-o", out), outcomes.same(out), RUN, out, once=True)
+
+
 COMMANDS: Sequence[Command] = (
     _dataset("crawl", "crawl", *FOLDER, *HERE, needs=PICTURES),
     _dataset(
@@ -293,7 +298,8 @@ COMMANDS: Sequence[Command] = (
         out="run",
         once=True,
     ),
-    Command("convert", ("convert", "run", "-o", "net.onnx"), outcomes.same("net.onnx"), RUN, "net.onnx", once=True),
+    _converted("net.onnx"),
+    _converted("net.pt2"),
     Command("leaderboard merge", ("leaderboard", "merge", "board.csv", "other.csv"), outcomes.board, BOARDS),
     Command("leaderboard publish", ("leaderboard", "publish", "board.csv", "out"), outcomes.same("out"), BOARD),
     _file(
