@@ -102,14 +102,14 @@ def _refuse_unknown(found: Verified, name: str, named: str, lost: pa.Array | pa.
 
 
 def _photos_of(path: Path) -> set[str]:
-    """Photos that the reviews name."""
+    """Photos that the reviews name; as text also what is none, such as a null that somebody put there."""
     with contextlib.closing(connect_to_read(path)) as database:
         tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         quoted = ['"' + name.replace('"', '""') + '"' for name in tables]
         having = [
             one for one in quoted if any(row[1] == "photo_id" for row in database.execute(f"PRAGMA table_info({one})"))
         ]
-        return {row[0] for one in having for row in database.execute(f"SELECT DISTINCT photo_id FROM {one}")}  # noqa: S608
+        return {str(row[0]) for one in having for row in database.execute(f"SELECT DISTINCT photo_id FROM {one}")}  # noqa: S608
 
 
 # Images.

@@ -155,7 +155,7 @@ def test_recipes_fits_databases_and_records_are_looked_at(lhq, dataset):
     (dataset / "exports.jsonl").write_text('{"out": "/x"}\n{"out"\n')
     with sqlite3.connect(dataset / "reviews.sqlite") as database:
         database.execute("CREATE TABLE decisions (photo_id TEXT)")
-        database.execute("INSERT INTO decisions VALUES ('folder:p/lost.png')")
+        database.execute("INSERT INTO decisions VALUES ('folder:p/lost.png'), (NULL), (7), (x'ff')")
     database.close()
     code, said = found(lhq, dataset)
     assert code == 1
@@ -165,6 +165,7 @@ def test_recipes_fits_databases_and_records_are_looked_at(lhq, dataset):
         ("damaged record", "exports.jsonl"),
         ("row that points nowhere", "reviews.sqlite"),
     }
+    assert "7, None, b'\\xff', folder:p/lost.png" in said["row that points nowhere", "reviews.sqlite"]
     (dataset / "reviews.sqlite").write_bytes(b"SQLite format 3\0 and then nothing" * 50)
     assert ("damaged database", "reviews.sqlite") in found(lhq, dataset, "--repair")[1]
 
