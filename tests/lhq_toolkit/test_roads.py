@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from endless import untrained_run
-from pages import DOCS, README, ROOT, block_with, blocks, commands
+from pages import DOCS, PAGES, README, ROOT, block_with, blocks, commands
 from PIL import Image
 
 from benchmarks import leaderboard
@@ -104,6 +105,27 @@ def test_the_queries_answer_without_our_code(curated):
         )
         assert sum(count for _, count in by_licence) == 50
         assert out
+
+
+@pytest.mark.slow
+def test_the_python_on_the_pages_runs(curated, monkeypatch, capsys):
+    """But for that of extending.md, which tests/examples holds to be the code of the examples."""
+    (curated / "PICTURES-64").symlink_to(curated / "PICTURES")
+    (curated / "THEIRS").symlink_to(curated / "PICTURES" / "images")
+    monkeypatch.chdir(curated)
+    ran = {}
+    for page in PAGES:
+        for block in blocks(page, "python") if page.name != "extending.md" else ():
+            exec(compile(block, str(page), "exec"), {})
+            ran[page.stem] = capsys.readouterr().out
+    assert ran.keys() == {"benchmark", "dataset"}
+    distance = re.fullmatch(r"(\S+) by small-conv\S*.*, (\d+) pictures against (\d+)\n", ran["benchmark"])
+    assert distance
+    assert float(distance[1]) == pytest.approx(0, abs=1e-6)
+    assert distance[2] == distance[3] == str(len(list((curated / "PICTURES" / "images").iterdir())))
+    told = dict(line.split(" ", 1) for line in ran["dataset"].splitlines())
+    assert told.keys() == set(pq.read_schema(curated / "all.parquet").names)
+    assert all(told.values())
 
 
 @pytest.mark.long  # the demo and test_benchmark_commands.py run the same ones, smaller

@@ -7,10 +7,13 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from lhq_toolkit.site.architecture import PACKAGES
+
 ROOT = Path(__file__).parents[2]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 SITE = sorted(DOCS.glob("*.md"))
 PAGES = [README, ROOT / "CONTRIBUTING.md", *SITE]
+BESIDE_CODE = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("README.md"))]
 
 
 def blocks(page: Path, language: str = "") -> list[str]:
@@ -27,7 +30,7 @@ def block_with(page: Path, text: str, language: str = "") -> str:
 
 def commands(block: str) -> Iterator[list[str]]:
     """The words of each line, without its comment; a program in .venv goes by its name."""
-    for line in block.splitlines():
+    for line in block.replace("\\\n", " ").splitlines():
         if words := shlex.split(line, comments=True):
             yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
 

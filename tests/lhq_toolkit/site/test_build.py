@@ -13,9 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pages import DOCS, PAGES, ROOT, SITE, anchors, prose
-
-from lhq_toolkit.site.architecture import PACKAGES
+from pages import BESIDE_CODE, DOCS, PAGES, ROOT, SITE, anchors, prose
 
 LOADS = {
     "script": "src",
@@ -26,7 +24,6 @@ LOADS = {
     "object": "data",
     "form": "action",
 }
-BESIDE_CODE = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("README.md"))]
 
 
 @dataclass

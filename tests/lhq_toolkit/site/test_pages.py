@@ -6,7 +6,7 @@ import re
 from importlib.util import find_spec
 
 import pytest
-from pages import DOCS, PAGES, ROOT, blocks, commands, prose
+from pages import BESIDE_CODE, DOCS, PAGES, ROOT, blocks, commands, prose
 
 from benchmarks.perf import _all
 from lhq_toolkit import cli
@@ -18,17 +18,14 @@ from pipelines.filters import OURS
 
 EVERY = every_command(cli.app, "lhq")
 OPTIONS = {option for one in EVERY.values() for given in one.params for option in (*given.opts, *given.secondary_opts)}
-OF_OTHERS = {
-    "--help",
-    "--json",
-    "--full",
-    "--peer",
-    "--head",
-    "--address",
-}  # of every program, of benchmarks.perf, of Ray
+OF_OTHERS = {  # of every program, of benchmarks.perf, of Ray, of pip
+    *("--help", "--json", "--full", "--peer"),
+    *("--head", "--address"),
+    "--no-build-isolation",
+}
 OF_TESTS = {"LHQ_FAULT", "LHQ_ALLOW_PRIVATE_HOSTS", "LHQ_FLICKR_URL", "LHQ_UNSPLASH_URL"}
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+pages = pytest.mark.parametrize("page", [*PAGES, *BESIDE_CODE], ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def test_most_pages_show_commands():
@@ -50,6 +47,8 @@ def test_every_command_in_a_block_parses(page):
                 target, *given = words
                 assert re.search(rf"^{target}:", makefile, re.M), target
                 assert all(f"$({one.partition('=')[0]})" in makefile for one in given), given
+            elif program == "python" and words[0] == "-c":
+                compile(words[1], str(page), "exec")
             elif program == "python":
                 assert words[0] == "-m"
                 script = find_spec(words[1])
