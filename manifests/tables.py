@@ -76,11 +76,15 @@ class Table:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of `read`, a row group at a time, so that little of a large table is in memory."""
         schema = pa.schema([self.schema.field(name) for name in columns])
-        with contextlib.ExitStack() as stack:
-            # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
-            files = self._retrying(lambda parts: [(part, stack.enter_context(open_part(part))) for part in parts])
+        with self.opened() as files:
             for part, file in files:
                 yield from _batches(part, file, schema)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[list[tuple[Part, pq.ParquetFile]]]:
+        """The live parts, all of them open: what is open can be read to its end though it is swept meanwhile."""
+        with contextlib.ExitStack() as stack:
+            yield self._retrying(lambda parts: [(part, stack.enter_context(open_part(part))) for part in parts])
 
     def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The latest row of each key, in order of the key's first appearance."""
