@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from manifests import atomic, faults, generations, plain_json, removal, schema, tombstones
 from manifests.dataset import Dataset
 from manifests.errors import LhqError, MisuseError
-from manifests.tables import Table, latest
+from manifests.rows import latest
+from manifests.tables import Table
 from manifests.tombstones import ID, Tombstones
 from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.export.place import Remote, is_url

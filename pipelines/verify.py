@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from manifests import atomic, removal, reviews, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
-from manifests.tables import Table, is_generation, latest, read_through
+from manifests.rows import latest
+from manifests.tables import Table, is_generation, read_through
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
 from pipelines.every_lock import any_table, every_lock, measurement_tables

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests import recipes, schema
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
-from manifests.tables import in_one, latest
+from manifests.rows import in_one, latest
 from pipelines.engine.stage import Stage
 from pipelines.funnel import stage_of
 
