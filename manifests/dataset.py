@@ -15,8 +15,9 @@ import pyarrow as pa
 from manifests import about, atomic, generations, schema
 from manifests.errors import SetupError
 from manifests.locks import Lock, locked
+from manifests.rows import latest_at, take
 from manifests.store import ImageStore
-from manifests.tables import Table, latest_at, take
+from manifests.tables import Table
 
 CRAWL_LOCK = "crawl"
 RECIPES_LOCK = "recipes"

@@ -13,22 +13,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests import atomic, faults
 from manifests.errors import SetupError
+from manifests.rows import latest
 
 FAN_IN = 8  # neighbours of one width that become one part
 MERGE_BYTES = 512 * 1024**2  # parts together above this size are left as they are
 ROW_GROUP = 65_536
-LARGE_BYTES = 2**31 - 1  # of a column, above which 32-bit offsets do not reach
-
-T = TypeVar("T")
 
 _NAME = re.compile(r"part-(\d{9,})-(\d{9,})\.parquet")
 _READ_ATTEMPTS = 20  # a listing can go stale while parts are swept; each retry lists anew
@@ -57,13 +53,13 @@ class Table:
     # Reading: no lock, at any moment.
 
     def parts(self) -> list[Part]:
-        """The live parts in order of number; `read` retries where one is swept after the listing."""
+        """The live parts in order of number; one may be swept after the listing, which `opened` makes good."""
         return _live(self._listed())
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows in order of part, then row. Columns that an older part lacks are null."""
         schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
-        return self._retrying(lambda parts: _read_parts(parts, schema))
+        return self._gathered(schema, lambda file, present: file.read(columns=present))
 
     def read_where(self, column: str, value: str, columns: Sequence[str]) -> pa.Table:
         """The rows that have this value in a column, in order of part, then row; of them `columns`.
@@ -71,16 +67,20 @@ class Table:
         The footers say of most row groups whether all or none of the rows have it: then the column is not read.
         """
         schema = pa.schema([self.schema.field(name) for name in columns])
-        return self._retrying(lambda parts: _read_parts(parts, schema, (column, value)))
+        return self._gathered(schema, lambda file, present: _read_where(file, column, value, present))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of `read`, a row group at a time, so that little of a large table is in memory."""
         schema = pa.schema([self.schema.field(name) for name in columns])
-        with contextlib.ExitStack() as stack:
-            # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
-            files = self._retrying(lambda parts: [(part, stack.enter_context(open_part(part))) for part in parts])
+        with self.opened() as files:
             for part, file in files:
                 yield from _batches(part, file, schema)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[list[tuple[Part, pq.ParquetFile]]]:
+        """The live parts, all of them open: what is open can be read to its end though it is swept meanwhile."""
+        with contextlib.ExitStack() as stack:
+            yield self._open_all(stack)
 
     def current(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The latest row of each key, in order of the key's first appearance."""
@@ -88,11 +88,13 @@ class Table:
 
     def row_count(self) -> int:
         """Number of rows, superseded ones included, from the footers alone."""
-        return self._retrying(_count_rows)
+        with self.opened() as files:
+            return sum(file.metadata.num_rows for _, file in files)
 
     def stored_columns(self) -> set[str]:
         """Names of the columns that the parts hold, whatever this table's schema states."""
-        return self._retrying(_column_names)
+        with self.opened() as files:
+            return {name for _, file in files for name in file.schema_arrow.names}
 
     def version(self) -> list[str]:
         """Names of the live parts: equal names mean equal content, as parts are never changed."""
@@ -105,15 +107,24 @@ class Table:
         found = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
         return [Part(int(match[1]), int(match[2]), path) for match, path in found if match]
 
-    def _retrying(self, read: Callable[[list[Part]], T]) -> T:
+    def _open_all(self, stack: contextlib.ExitStack) -> list[tuple[Part, pq.ParquetFile]]:
         for attempt in range(_READ_ATTEMPTS):
             parts = self.parts()
             with contextlib.suppress(FileNotFoundError):
                 if (lost := _first_gap(parts)) is None:
-                    return read(parts)
+                    return [(part, stack.enter_context(open_part(part))) for part in parts]
                 if attempt and parts == self.parts():
                     raise SetupError(f"{self.folder}: append {lost} is missing; restore it from a backup")
         raise SetupError(f"{self.folder} changes faster than it can be read; try again")
+
+    def _gathered(self, schema: pa.Schema, read: Callable[[pq.ParquetFile, list[str]], pa.Table]) -> pa.Table:
+        """What `read` gives of each part and those of these columns that it has, one after the other."""
+        tables = []
+        with self.opened() as files:
+            for part, file in files:
+                with naming(part):
+                    tables.append(_conform(read(file, _present(file, schema)), schema))
+        return pa.concat_tables(tables) if tables else schema.empty_table()
 
     # Writing: under the table's lock.
 
@@ -157,59 +168,6 @@ class Table:
         return self.folder / f"part-{first:09d}-{last:09d}.parquet"
 
 
-def latest(rows: pa.Table, key: str) -> pa.Table:
-    """The last row of each key, in order of the key's first appearance."""
-    if len(pc.unique(rows[key])) == rows.num_rows:  # nothing was superseded
-        return rows
-    numbered = pa.table({"key": rows[key], "row": np.arange(rows.num_rows)})
-    grouped = numbered.group_by("key", use_threads=False).aggregate([("row", "min"), ("row", "max")])
-    return take(rows, grouped.sort_by("row_min")["row_max"])  # Arrow leaves the order of groups open
-
-
-def take(rows: pa.Table, at: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """The rows at these places; null where a place is null. Text above 2 GiB becomes `large_string`.
-
-    Arrow puts the chunks of a column together to take from them, and its `string` counts bytes in 32 bits.
-    """
-    for place, field in enumerate(rows.schema):
-        if rows[field.name].nbytes > LARGE_BYTES:
-            wide = field.with_type(_large(field.type))
-            rows = rows.set_column(place, wide, rows[field.name].cast(wide.type))
-    return rows.take(at)
-
-
-def latest_at(wanted: pa.ChunkedArray | pa.Array, keys: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """For each wanted key the place of its last row among `keys`; null where it has none."""
-    last = len(keys) - 1
-    backwards = in_one(keys.take(pa.array(np.arange(last, -1, -1))))
-    at = pc.index_in(wanted, value_set=backwards)  # of a key that stands twice it finds the first
-    return in_one(pc.subtract(pa.scalar(last, pa.int64()), pc.cast(at, pa.int64())))
-
-
-def in_one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column as one array; where it is one already nothing is copied, as `combine_chunks` would."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def sorted_by(rows: pa.Table, key: str) -> pa.Table:
-    """The rows in order of a column."""
-    return take(rows, pc.sort_indices(rows[key]))
-
-
-def _large(kind: pa.DataType) -> pa.DataType:
-    """The same type with offsets of 64 bits."""
-    if pa.types.is_list(kind):
-        return pa.large_list(_large(kind.value_type))
-    return {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}.get(kind, kind)
-
-
-def not_in(rows: pa.Table, key: str, known: pa.ChunkedArray | pa.Array) -> pa.Table:
-    """The rows whose key is not among `known` (anti-join)."""
-    return rows.filter(pc.invert(pc.is_in(rows[key], value_set=in_one(known))))
-
-
 def is_generation(folder: Path) -> bool:
     """Whether a folder's name is that of a generation."""
     return folder.name.isascii() and folder.name.isdigit()
@@ -245,19 +203,6 @@ def _first_gap(parts: Sequence[Part]) -> int | None:
     return None
 
 
-def _read_parts(parts: Sequence[Part], schema: pa.Schema, where: tuple[str, str] | None = None) -> pa.Table:
-    with contextlib.ExitStack() as stack:
-        # All are opened before one is read: what is open can be read to its end though it is swept meanwhile.
-        files = [stack.enter_context(open_part(part)) for part in parts]
-        tables = []
-        for part, file in zip(parts, files, strict=True):
-            with naming(part):
-                present = [name for name in schema.names if name in file.schema_arrow.names]
-                rows = file.read(columns=present) if where is None else _read_where(file, *where, present)
-                tables.append(_conform(rows, schema))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
 def _read_where(file: pq.ParquetFile, column: str, value: str, columns: Sequence[str]) -> pa.Table:
     """See `Table.read_where`."""
     place = file.schema.names.index(column)
@@ -272,22 +217,6 @@ def _read_where(file: pq.ParquetFile, column: str, value: str, columns: Sequence
         return file.read_row_groups(alike[True], columns=columns)
     rows = file.read_row_groups(sorted(alike[True] + alike[False]), columns=[*columns, column])
     return rows.filter(pc.equal(rows[column], value)).select(columns)
-
-
-def _count_rows(parts: Sequence[Part]) -> int:
-    count = 0
-    for part in parts:
-        with open_part(part) as file:
-            count += file.metadata.num_rows
-    return count
-
-
-def _column_names(parts: Sequence[Part]) -> set[str]:
-    names: set[str] = set()
-    for part in parts:
-        with open_part(part) as file:
-            names.update(file.schema_arrow.names)
-    return names
 
 
 def open_part(part: Part) -> pq.ParquetFile:
@@ -317,6 +246,11 @@ def naming(part: Part) -> Iterator[None]:
         raise SetupError(f"{part.path} is damaged ({error}); restore it from a backup of the dataset") from error
 
 
+def _present(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    """Those of these columns that a part has: it may be older than some of them."""
+    return [name for name in schema.names if name in file.schema_arrow.names]
+
+
 def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """The rows with these columns. Raises ValueError for text that is no UTF-8, and where a column that every row must
     have is empty in some."""
@@ -339,7 +273,7 @@ def _batches_of(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.RecordB
 
 
 def _batches(part: Part, file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    present = [name for name in schema.names if name in file.schema_arrow.names]
+    present = _present(file, schema)
     for group in range(file.num_row_groups):
         with naming(part):
             rows = _conform(file.read_row_group(group, columns=present), schema)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from manifests.dataset import Dataset
 from manifests.errors import InputError
-from manifests.tables import not_in
+from manifests.rows import not_in
 from pipelines.engine import threads
 from pipelines.engine.measure import ImageItem, StageWorker, current_fingerprint, distinct_images, read_image
 from pipelines.engine.share import Share

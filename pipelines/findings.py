@@ -12,15 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import plain_json, recipes
+from manifests import plain_json, recipes, reviews
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
 from manifests.recipes import Step
 from manifests.tables import read_through
 from pipelines import frontier
 from pipelines.filters import STAGES
-
-REVIEWS = "reviews.sqlite"
 
 
 class Kind(StrEnum):
@@ -123,7 +121,7 @@ def _problem_of_fit(path: Path) -> str | None:
 
 
 def _check_databases(dataset: Dataset, found: Verified) -> None:
-    for path in (dataset.root / REVIEWS, frontier.path_of(dataset.root)):
+    for path in (dataset.root / reviews.NAME, frontier.path_of(dataset.root)):
         if not path.exists():
             continue
         try:
@@ -133,7 +131,7 @@ def _check_databases(dataset: Dataset, found: Verified) -> None:
             said = str(error)
         if said != "ok":
             # crawl.sqlite is made anew by the next crawl, at the cost of requests; reviews are people's work
-            kind = Kind.DATABASE if path.name == REVIEWS else Kind.CACHE
+            kind = Kind.DATABASE if path.name == reviews.NAME else Kind.CACHE
             found.findings.append(Finding(kind, path.name, str(said)))
 
 

@@ -23,7 +23,7 @@ from manifests import reviews
 from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.locks import on_local_disk
-from manifests.tables import latest
+from manifests.rows import latest
 
 NAME = "crawl.sqlite"
 _TABLE = """

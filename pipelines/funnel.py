@@ -24,7 +24,7 @@ from manifests.digests import Digests
 from manifests.errors import MisuseError, SetupError
 from manifests.recipes import Recipe, Step
 from manifests.reviews import Verdicts
-from manifests.tables import latest_at, sorted_by, take
+from manifests.rows import latest_at, sorted_by, take
 from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
 from pipelines.filters import make_stage, stage_type

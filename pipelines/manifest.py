@@ -19,7 +19,8 @@ from manifests import flat, reviews, schema, stretches
 from manifests.dataset import OF_FILES, Dataset
 from manifests.recipes import Recipe
 from manifests.reviews import Verdicts
-from manifests.tables import Table, in_one, take
+from manifests.rows import in_one, take
+from manifests.tables import Table
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, Funnel, Outcome, stage_of, walk
 
 LAYOUT = 3  # raised when the columns of the flat manifest change

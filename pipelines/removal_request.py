@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import addresses
+from manifests import addresses, plugins
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError
 from manifests.tombstones import AUTHOR, ID, URL, author_key, fold_name, name_key
 
-_ID = re.compile(r"[a-z][a-z-]*:\S.*")
+_ID = re.compile(rf"{plugins.NAME.pattern}:.+", re.DOTALL)  # a file's name may have any character
 _SHOWN = 5
 
 Key = tuple[str, str]  # kind and key of a tombstone

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from manifests import atomic, faults, generations, removal, schema, tombstones
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError
-from manifests.tables import Table, latest
+from manifests.rows import latest
+from manifests.tables import Table
 from manifests.tombstones import ID, Tombstones
 from pipelines import handed_on
 from pipelines.every_lock import any_table, every_lock, measurement_tables

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from manifests import atomic, removal, schema, store
+from manifests import atomic, removal, reviews, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
-from manifests.tables import Table, is_generation, latest, read_through
+from manifests.rows import latest
+from manifests.tables import Table, is_generation, read_through
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
 from pipelines.every_lock import any_table, every_lock, measurement_tables
-from pipelines.findings import REVIEWS, Finding, Kind, Verified, check_beside, connect_to_read, inside
+from pipelines.findings import Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
 AT_ONCE = 4_096  # files that are handed to the threads
+
+_HOLDERS = {"photo_id": "photos", "sha256": "files"}  # the table that has what a column of another one points to
 
 
 def verify(dataset: Dataset) -> Verified:
@@ -63,53 +65,53 @@ def _check_tables(dataset: Dataset, found: Verified) -> None:
     """Read every column of every part: Parquet's checksums, gaps, the columns that are stated."""
     for name, table in all_tables(dataset).items():
         stated = {**schema.CRAWL_TABLES, "tombstones": schema.TOMBSTONES}.get(name, pa.schema([]))
+        needed = {one.name for one in stated if not one.nullable}
         try:
-            for part in table.parts():
-                with pq.ParquetFile(part.path, page_checksum_verification=True) as file:
+            with table.opened() as files:  # SetupError where an append is missing
+                for part, file in files:
                     found.rows += read_through(file)
-                    for missing in sorted(
-                        {one.name for one in stated if not one.nullable} - set(file.schema_arrow.names)
-                    ):
+                    for missing in sorted(needed - set(file.schema_arrow.names)):
                         found.findings.append(Finding(Kind.TABLE, inside(dataset, part.path), f"lacks {missing}"))
-            table.row_count()  # SetupError where an append is missing
         except (SetupError, pa.ArrowException, OSError) as error:
             found.findings.append(Finding(Kind.TABLE, name, str(error)))
 
 
 def _check_references(dataset: Dataset, found: Verified) -> None:
-    photos = dataset.photos_table.read(["photo_id"])["photo_id"]
-    files = dataset.files_table.read(["photo_id", "sha256"])
-    known = {"photo_id": photos.combine_chunks(), "sha256": files["sha256"].drop_null().combine_chunks()}
-    named = {"photo_id": "photos", "sha256": "files"}
+    known = {column: _known(dataset, column) for column in _HOLDERS}
     for name, table in all_tables(dataset).items():
-        for column in sorted({"photo_id", "sha256"} & table.stored_columns()):
-            if name == named[column] or (name, column) == ("files", "sha256"):
-                continue
-            values = table.read([column])[column].drop_null()
-            _refuse_unknown(found, name, named[column], values.filter(pc.invert(pc.is_in(values, known[column]))))
-    path = dataset.root / REVIEWS
+        for column in sorted(_HOLDERS.keys() & table.stored_columns()):
+            if name != _HOLDERS[column] and (name, column) != ("files", "sha256"):
+                _refuse_lost(dataset, found, name, column, table.read([column])[column].drop_null(), known[column])
+    path = dataset.root / reviews.NAME
     if path.is_file():
         with contextlib.suppress(sqlite3.Error):  # told of as a damaged database
-            values = pa.array(sorted(_photos_of(path)), pa.string())
-            _refuse_unknown(found, REVIEWS, "photos", values.filter(pc.invert(pc.is_in(values, known["photo_id"]))))
+            reviewed = pa.array(sorted(_photos_of(path)), pa.string())
+            _refuse_lost(dataset, found, reviews.NAME, "photo_id", reviewed, known["photo_id"])
 
 
-def _refuse_unknown(found: Verified, name: str, named: str, lost: pa.Array | pa.ChunkedArray) -> None:
-    lost = pc.unique(lost)
+def _known(dataset: Dataset, column: str) -> pa.Array:
+    """What there is now of what rows of other tables point to."""
+    table = dataset.photos_table if _HOLDERS[column] == "photos" else dataset.files_table
+    return table.read([column])[column].drop_null().combine_chunks()
+
+
+def _refuse_lost(
+    dataset: Dataset, found: Verified, name: str, column: str, values: pa.Array | pa.ChunkedArray, known: pa.Array
+) -> None:
+    """A finding for values that nothing stands behind, also nothing that was written since `known` was read."""
+    lost = pc.unique(values.filter(pc.invert(pc.is_in(values, known))))
+    if len(lost):
+        lost = lost.filter(pc.invert(pc.is_in(lost, _known(dataset, column))))
     if len(lost):
         some = ", ".join(lost.to_pylist()[:SHOWN])
-        found.findings.append(Finding(Kind.REFERENCE, name, f"{len(lost):,} that {named} does not have: {some}"))
+        what = f"{len(lost):,} that {_HOLDERS[column]} does not have: {some}"
+        found.findings.append(Finding(Kind.REFERENCE, name, what))
 
 
 def _photos_of(path: Path) -> set[str]:
     """Photos that the reviews name; as text also what is none, such as a null that somebody put there."""
     with contextlib.closing(connect_to_read(path)) as database:
-        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        quoted = ['"' + name.replace('"', '""') + '"' for name in tables]
-        having = [
-            one for one in quoted if any(row[1] == "photo_id" for row in database.execute(f"PRAGMA table_info({one})"))
-        ]
-        return {str(row[0]) for one in having for row in database.execute(f"SELECT DISTINCT photo_id FROM {one}")}  # noqa: S608
+        return {str(row[0]) for row in database.execute("SELECT DISTINCT photo_id FROM decisions")}
 
 
 # Images.

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests import recipes, schema
 from manifests.dataset import Dataset
 from manifests.recipes import Recipe
-from manifests.tables import in_one, latest
+from manifests.rows import in_one, latest
 from pipelines.engine.stage import Stage
 from pipelines.funnel import stage_of
 
@@ -47,8 +47,9 @@ class Attempts:
             final = status.filter(pc.equal(status["status"], schema.OK))["photo_id"]
             return Attempts(final, given_up.slice(0, 0), {})
         final = status.filter(pc.not_equal(status["status"], schema.FAILED))["photo_id"]
+        failing = status.filter(pc.equal(status["status"], schema.FAILED))["photo_id"]
+        tried = rows.filter(pc.is_in(rows["photo_id"], value_set=in_one(failing)))
         failures: dict[str, int] = {}
-        tried = rows.filter(pc.not_equal(rows["status"], schema.OK))
         for photo_id, state in zip(tried["photo_id"].to_pylist(), tried["status"].to_pylist(), strict=True):
             failures[photo_id] = failures.get(photo_id, 0) + 1 if state == schema.FAILED else 0
         return Attempts(final, given_up, failures)

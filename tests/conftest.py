@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from PIL import Image
 from running import lhq_command
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what we start would ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile("lhq", deadline=None)  # no test hangs on how busy the machine is
+hypothesis.settings.load_profile("lhq")
 
 
 @dataclass(frozen=True)

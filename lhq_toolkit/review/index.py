@@ -15,7 +15,7 @@ import pyarrow as pa
 from manifests import recipes, reviews
 from manifests.dataset import Dataset
 from manifests.reviews import Decision, Verdicts
-from manifests.tables import in_one
+from manifests.rows import in_one
 from pipelines.agreement import in_random_order
 from pipelines.filter import existing
 from pipelines.funnel import ERROR, KEPT, NOT_REACHED, PENDING, REJECTED, Outcome, walk

@@ -17,7 +17,7 @@ from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
 from manifests.errors import InputError, SetupError
 from manifests.locks import Lock
-from manifests.tables import latest, not_in, sorted_by
+from manifests.rows import latest, not_in, sorted_by
 from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
 from pipelines.engine.memory import Halving

@@ -38,7 +38,7 @@ class Batch:
 
 
 class Worker(Protocol[Item_contra]):
-    """Work on items, somewhere. Must be picklable; safe to repeat, for a batch may be run twice."""
+    """Work on items, which can be hashed. Must be picklable; safe to repeat, for a batch may be run twice."""
 
     def setup(self, share: Share) -> None:
         """Once per process, before the first batch: load weights, open handles; `share`: which worker this is."""

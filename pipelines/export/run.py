@@ -20,7 +20,7 @@ from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.licenses import UNKNOWN
 from manifests.recipes import Recipe
-from manifests.tables import sorted_by
+from manifests.rows import sorted_by
 from pipelines.engine.pool import Pool
 from pipelines.engine.progress import Progress
 from pipelines.export import rights

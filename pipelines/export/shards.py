@@ -45,6 +45,9 @@ class Shard:
     part: Part
     members: tuple[Member, ...]
 
+    def __hash__(self) -> int:  # of an item: the pool counts how often a worker died with it
+        return hash(self.name)
+
     def examples(self) -> list[Example]:
         """The pictures of its photos."""
         return [

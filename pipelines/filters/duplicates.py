@@ -18,7 +18,7 @@ from pydantic import Field
 
 from manifests import licenses
 from manifests.errors import SetupError
-from manifests.tables import in_one
+from manifests.rows import in_one
 from pipelines.engine.stage import RGB, Stage, StageSettings, Verdicts
 from pipelines.filters.lookalikes import Bools, Pictures, Rules, components
 from pipelines.filters.near import MAX_RADIUS, Indices, distance

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from manifests import faults
 from manifests.errors import InputError
-from manifests.tables import in_one
+from manifests.rows import in_one
 from pipelines.engine import fits
 from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
 from pipelines.filters.pretrained import GivenFile, find

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from manifests.tables import in_one
+from manifests.rows import in_one
 from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
 from pipelines.filters import objects_detectors, objects_thresholds
 from pipelines.filters.objects_thresholds import Threshold

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from manifests import digests
 from manifests.digests import Digests
-from manifests.tables import latest_at
+from manifests.rows import latest_at
 
 
 def texts(numbers) -> pa.Array:

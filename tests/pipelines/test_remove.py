@@ -32,6 +32,7 @@ from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
 from manifests.tombstones import Tombstones
 from pipelines import handed_on, remove
+from pipelines.discovery import rows_of
 from pipelines.frontier import Frontier, databases, path_of
 from pipelines.removal_request import Request
 
@@ -250,6 +251,16 @@ def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(dataset: Dataset
         with pytest.raises(MisuseError, match=says):
             act(dataset, request_)
     assert files_of(dataset.root, "*.lock") == before
+
+
+@pytest.mark.parametrize("photo_id", ["my_source2:one", "folder: hills/a.png", "folder:hills/two\nlines.png"])
+def test_every_id_that_a_source_may_give_can_be_named(dataset: Dataset, photo_id: str) -> None:
+    source, _, source_id = photo_id.partition(":")
+    rows = rows_of([Photo(photo_id, source, source_id, NOW)], schema.PHOTOS)
+    dataset.photos_table.append(rows)
+    findings = remove.run(dataset, Request(ids=(photo_id,)))
+    assert [photo["photo_id"] for photo in findings.photos] == [photo_id]
+    assert _names(dataset) == NAMES
 
 
 def test_superseded_rows_are_found_and_removed_too(dataset: Dataset) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import signal
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +122,13 @@ def test_sums_are_those_of_the_files_and_the_versions_are_recorded(whole, form):
     assert set(sums) == set(files_of(whole[form])) - {"SHA256SUMS"}
     assert all(hashlib.sha256((whole[form] / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
     assert {"pillow", "simplejpeg", "numpy"} <= set(json.loads((whole[form] / "export.json").read_text())["versions"])
+
+
+def test_a_shard_is_known_again_so_that_the_deaths_of_its_workers_can_be_counted():
+    member = Member({"photo_id": "a", "title": None}, ("00000/00000000.png",))
+    shard = shards.Shard("shard-00000.tar", "train", (member,))
+    assert Counter([shard, pickle.loads(pickle.dumps(shard))]) == {shard: 2}
+    assert shard != shards.Shard("shard-00000.tar", "train", ())
 
 
 @pytest.mark.slow
