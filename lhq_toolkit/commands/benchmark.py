@@ -121,6 +121,7 @@ def benchmark(
         return _plan(found, place, recipes, crops, json_)
     cut = pipeline.Cut(size, crops or (found.known.crops if found.known else 1), subset, workers, ray_address)
     source = pipeline.training_pictures(found, place, budget, cut, __version__)
+    prepare(device, threads)  # again: pictures were made with all cores
     pictures = pipeline.read_pictures(source)
     recipes = asked.recipes(name, pictures.resolution)
     reference = pipeline.reference(pictures, cache_folder(), chosen)

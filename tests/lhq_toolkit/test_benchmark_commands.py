@@ -122,6 +122,8 @@ def test_the_benchmark_exports_trains_measures_ranks_and_does_nothing_twice(pain
     assert first.code == 0, first.err
     assert [row["model"] for row in first.json["rows"]] == ["stylegan2", "alis"]
     assert {row["dataset"] for row in first.json["rows"]} == {"tiny"}
+    computed = {(row["train_devices"], row["threads"]) for row in first.json["rows"]}
+    assert computed == {("1x cpu (1 threads)", 1)}, "as asked, though the export before took all cores"
     table = board.read_bytes()
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/checkpoints/*/*")}
     again = lhq(*command)

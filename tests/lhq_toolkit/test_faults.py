@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import typer
 import writing
+from comparing import files_of
 from fakes import FakeWeb
 from forks import Count, Ended, Fault, Kind, forking
 from serving import serving
-from writing import COMMANDS, OLDER, Command, World
+from writing import COMMANDS, OLDER, READERS, SERVERS, Command, World
 
+from lhq_toolkit import cli
 from manifests.atomic import TEMPORARY
 
 pytestmark = pytest.mark.slow
@@ -173,6 +176,26 @@ def test_the_page_names_every_fault_and_every_command():
     page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
     named = re.findall(r"^\| ([^|]+?) \|", page, re.MULTILINE)
     assert named == ["fault", *FAULTS, "command", *(f"`{one.name}`" for one in COMMANDS)]
+
+
+def test_every_command_of_the_program_is_broken_here_or_writes_nothing():
+    program = typer.main.get_command(cli.app)
+    groups = {name: getattr(one, "commands", [""]) for name, one in program.commands.items()}
+    names = {f"{name} {part}".strip() for name, parts in groups.items() for part in parts}
+    called = [" ".join([*arguments, ""]) for arguments in (*(one.arguments for one in COMMANDS), *READERS)]
+    assert [name for name in names if not any(line.startswith(f"{name} ") for line in called)] == [*SERVERS]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+def test_a_command_that_is_not_broken_writes_nothing(bench, tmp_path, arguments):
+    holds = {**writing.FILTERED, **writing.BOARD, **writing.PICTURES}
+    command = Command(" ".join(arguments), arguments, lambda *_: None, holds)
+    bench.world.prepare(command, tmp_path)
+    before = files_of(tmp_path, "*.lock")
+    ended = bench.world.run(command, tmp_path)
+    assert ended.code == 0, ended.err
+    assert files_of(tmp_path, "*.lock") == before
+    assert _temporaries(tmp_path) == []
 
 
 # What is asked of a broken command.

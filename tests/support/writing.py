@@ -311,3 +311,19 @@ COMMANDS: Sequence[Command] = (
     ),
     Command("weights fetch", ("weights", "fetch", "toy"), outcomes.cache, network=True, before="writing:know_a_toy"),
 )
+
+# Commands that write nothing but locks.
+READERS: Sequence[tuple[str, ...]] = (
+    ("status", "d"),
+    ("verify", "d"),
+    ("crawl", "d", *FOLDER, "--plan"),
+    ("filter", "d", *STAGES, "--dry-run", *HERE),
+    ("benchmark", *ROAD, "--plan"),
+    ("models",),
+    ("doctor",),
+    ("leaderboard", "show", "board.csv"),
+    ("leaderboard", "check", "board.csv"),
+    ("weights", "list"),
+    ("weights", "verify"),
+)
+SERVERS = ("serve",)  # until they are stopped: what it paints is kept in memory
