@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from manifests import atomic
 from manifests.errors import MisuseError, SetupError
 from manifests.plugins import Group
+from models.weights import REGISTRY, WeightsError, cache_folder, find
 
 if TYPE_CHECKING:
     from benchmarks.plugin_model import Model
@@ -42,7 +43,7 @@ TAMING_NETWORK = (
 )
 TAMING_ONLY = (
     *(*TAMING_NETWORK, "vqgan_share", "vqgan_rate", "commitment", "perceptual_weight", "adversarial_weight"),
-    *("adversarial_start", "patch_channels", "gpt_rate", "weight_decay", "revive_every"),
+    *("perceptual_network", "adversarial_start", "patch_channels", "gpt_rate", "weight_decay", "revive_every"),
 )
 OURS_ONLY = ANCHORS_ONLY + STYLES_ONLY + TAMING_ONLY  # what no plug-in has, unless as a setting of its own
 COMMON = ("images", "batch", "average_kimg", "average_ramp", "mirror", "precision", "hours")  # to plug-ins as well
@@ -136,9 +137,7 @@ class Recipe:
     average_ramp: float = 0.05  # which is at most this share of the pictures shown so far
     centre_decay: float = 0.995  # of the running mean of w, per batch
     mirror: bool = True
-    augment_target: float = (
-        0.0  # mean sign of real pictures' logits that augmentation keeps (0.6 in its paper); 0: none
-    )
+    augment_target: float = 0.0  # mean sign of real logits that augmentation keeps (0.6 in its paper); 0: none
     augment_kimg: float = 500.0  # thousands of pictures in which its strength can rise from 0 to 1
     precision: Literal["float32", "bfloat16", "float16", "float64"] = "float32"  # of the convolutions
     # Of imported networks; what the first two do, `models.stylegan2.Sizes` and `models.alis.Sizes` tell.
@@ -158,7 +157,8 @@ class Recipe:
     vqgan_rate: float = 64 * TAMING_RATE
     commitment: float = 0.25
     revive_every: int = 0  # batches after which codes that were not used since become encodings again; 0: never
-    perceptual_weight: float = 1.0  # where the weights of its network are present
+    perceptual_weight: float = 1.0
+    perceptual_network: str = ""  # SHA-256 of its weights, see `with_perceptual`; empty: there is no such loss
     adversarial_weight: float = 0.8
     adversarial_start: float = 0.5  # share of the VQGAN's batches after which the patch discriminator plays
     patch_channels: int = 64
@@ -186,7 +186,7 @@ class Recipe:
         for name, most in _BETWEEN.items():
             if not 0 <= (value := getattr(self, name)) <= most:  # false for no number, too
                 raise MisuseError(f"{name} is {value}; it must lie between 0 and {most:g}")
-        if not all(one.isdigit() and int(one) for one in self.vqgan_multiples.split(",")):
+        if not all(one.isdecimal() and int(one) for one in self.vqgan_multiples.split(",")):
             raise MisuseError(f"vqgan_multiples is {self.vqgan_multiples!r}; it is numbers such as 1,1,2,2,4")
         if self.batch % self.deviation_group or self.batch % self.path_shrink:
             raise MisuseError(
@@ -315,7 +315,7 @@ def _plugged(kind: type[Model[Any]], package: str, given: Mapping[str, Any]) -> 
 
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `name=value` pairs replaced. Raises MisuseError that names what does not fit."""
-    unset = (*IDENTITY, *IMPORTED_ONLY, "plugged")
+    unset = (*IDENTITY, *IMPORTED_ONLY, "perceptual_network", "plugged")
     names = [field.name for field in dataclasses.fields(recipe) if field.name not in unset]
     kinds = {name: type(getattr(recipe, name)) for name in names if name not in recipe.foreign}
     own = dict(recipe.plugged.settings) if recipe.plugged else {}
@@ -333,6 +333,20 @@ def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
         kind = PLUGINS.load(recipe.model, recipe.plugged.package)
         changed["plugged"] = _plugged(kind, recipe.plugged.package, {**own, **given})
     return dataclasses.replace(recipe, **changed)
+
+
+def with_perceptual(recipe: Recipe) -> Recipe:
+    """The recipe with the perceptual network that is here, where its loss has a weight; without one where none is.
+
+    Raises SetupError for a file that is there and holds something else.
+    """
+    network = ""
+    if recipe.model == "taming" and recipe.perceptual_weight and (cache_folder() / REGISTRY["vgg16"].file).exists():
+        try:
+            network = find("vgg16").sha256
+        except WeightsError as error:
+            raise SetupError(str(error)) from error
+    return dataclasses.replace(recipe, perceptual_network=network)
 
 
 def _parsed(setting: str, text: str, kind: type) -> Any:

@@ -7,6 +7,7 @@ and written again with the same numbers. So are the sample pictures and what Ten
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -274,8 +275,8 @@ def refuse_foreign(run: Path) -> None:
 def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
     """Note recipe and pictures in the run's folder, or check that it was made with these. SetupError if not."""
     refuse_other_size(recipe, pictures)
-    if (run / recipes.FILE).is_file() and recipes.load(run) != recipe:
-        raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
+    if (run / recipes.FILE).is_file():
+        _refuse_other_recipe(recipe, run)
     if (run / DATA).is_file():
         refuse_other_pictures(pictures, run)
     atomic.sweep_temporaries(run)
@@ -283,6 +284,19 @@ def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
         atomic.write_bytes(run / DATA, (json.dumps(pictures.facts(), indent=2) + "\n").encode())
     if not (run / recipes.FILE).is_file():
         recipes.save(recipe, run)
+
+
+def _refuse_other_recipe(recipe: Recipe, run: Path) -> None:
+    known = recipes.load(run)
+    if known == recipe:
+        return
+    was, now = known.perceptual_network, recipe.perceptual_network
+    if dataclasses.replace(known, perceptual_network=now) != recipe:
+        raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
+    remedy = "run: lhq weights fetch vgg16" if was and not now else "choose a new folder"
+    raise SetupError(
+        f"{run} is a run whose perceptual loss has the network {was or 'none'}, here it has {now or 'none'}: {remedy}"
+    )
 
 
 def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
@@ -338,6 +352,8 @@ def open_checkpoint(run: Path, device: torch.device, which: str) -> Snapshot:
         generator.load_state_dict(tensors)
         devices = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
         images = int(facts["step"]) * recipe.batch
+        if recipe.model == "taming":  # older toolkits noted it here alone
+            recipe = dataclasses.replace(recipe, perceptual_network=str(facts.get("perceptual") or ""))
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise checkpoints.misfit(chosen, error) from error
     return Snapshot(recipe, generator.to(device).eval().requires_grad_(False), images, devices)

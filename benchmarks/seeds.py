@@ -79,6 +79,8 @@ def _preset(row: Row) -> Recipe | None:
         recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)
         distance = recipe.anchor_distance if row.anchor_distance is None else row.anchor_distance
         recipe = dataclasses.replace(recipe, seed=row.seed, anchor_distance=distance)
+        if recipe_hash(recipe) != row.recipe_hash:
+            recipe = recipes.with_perceptual(recipe)
     except LhqError:
         return None
     return recipe if recipe_hash(recipe) == row.recipe_hash else None

@@ -1,7 +1,7 @@
 """The trainer of Taming Transformers: a VQGAN first, then a transformer on the codes that it makes of the pictures.
 
 Esser et al. 2021 (arXiv:2012.09841), section 3. The VQGAN lowers the absolute difference of a picture to its
-reconstruction, the perceptual loss where that network's weights are present, and the codebook's losses; late in its
+reconstruction, the perceptual loss where the recipe names its network, and the codebook's losses; late in its
 share of the batches a patch discriminator joins, weighed so that its gradient at the last layer is as long as that of
 the reconstruction (equation 7). Then the running average of the VQGAN makes the codes of all pictures, once, and the
 transformer learns to say which comes next. What is ours: the codebook begins as encodings of pictures; where the
@@ -14,6 +14,7 @@ Batches are cut, shared and resumed as in `benchmarks/training.py`.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -67,7 +68,6 @@ class Training:
         self.codes: Tensor | None = None  # int32 [pictures, mirrored or not, side * side]; None before they are made
         self.used = torch.zeros(recipe.codes, device=device, dtype=self.generator.vqgan.codebook.dtype)  # lately
         self.step = 0
-        self._likeness, self._likeness_hash = _perceptual(recipe, device)
         self._order = batches.Order(recipe.seed, len(images))
         self._game_from = round(recipe.adversarial_start * self.vqgan_steps)
         self._dtype = self.generator.vqgan.codebook.dtype
@@ -145,11 +145,25 @@ class Training:
     def _unlikeness(self, fake: Tensor, real: Tensor, told: Told) -> Tensor:
         loss = (fake - real).abs().mean()
         told.add(reconstruction=loss)
-        if self._likeness is not None:
+        if self.recipe.perceptual_network:
             seen = self._likeness(fake, real)
             told.add(perceptual=seen)
             loss = loss + self.recipe.perceptual_weight * seen
         return loss
+
+    @functools.cached_property
+    def _likeness(self) -> perceptual.Perceptual:
+        """The recipe's perceptual network; not read where only the transformer is left to learn."""
+        wanted = self.recipe.perceptual_network
+        try:
+            network, found = perceptual.load()
+        except WeightsError as error:
+            raise SetupError(f"the recipe's perceptual loss has the network {wanted[:8]}: {error}") from error
+        if found != wanted:
+            raise SetupError(
+                f"the recipe's perceptual loss has the network {wanted}, here is {found}: put that one back"
+            )
+        return network.to(self.device, self._dtype)
 
     def _discriminator_learns(self, pairs: Sequence[tuple[Tensor, Tensor]], told: Told) -> None:
         parameters = list(self.discriminator.parameters())
@@ -234,18 +248,19 @@ class Training:
         tensors = {"used": self.used, **training_state.gathered(self._networks(), self.optimisers)}
         if self.codes is not None:
             tensors["codes"] = self.codes
-        facts = {"step": self.step, "perceptual": self._likeness_hash}
+        facts = {"step": self.step, "perceptual": self.recipe.perceptual_network or None}
         return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on from a state. Raises RuntimeError, KeyError or ValueError for one of other networks.
 
-        SetupError where the VQGAN would go on with another perceptual loss than it began with.
+        SetupError for a run of before recipes named the perceptual network, which learned with one.
         """
-        if int(facts["step"]) < self.vqgan_steps and facts["perceptual"] != self._likeness_hash:
-            was, now = (one or "none" for one in (facts["perceptual"], self._likeness_hash))
-            remedy = "put vgg16 back (lhq weights fetch vgg16)" if was != "none" else "move vgg16 out of LHQ_CACHE"
-            raise SetupError(f"the run's perceptual loss has the weights {was}, here there are {now}: {remedy}")
+        if facts["perceptual"] != (self.recipe.perceptual_network or None):
+            raise SetupError(
+                f"the run learned with the perceptual network {facts['perceptual'] or 'none'}, which its recipe does "
+                "not say, because an older toolkit began it: begin a new run in a new folder"
+            )
         training_state.restore(tensors, self._networks(), self.optimisers)
         self.codes = tensors["codes"].to(self.device) if "codes" in tensors else None
         self.used = tensors["used"].to(self.device)
@@ -253,17 +268,6 @@ class Training:
 
     def _networks(self) -> dict[str, torch.nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-
-
-def _perceptual(recipe: Recipe, device: torch.device) -> tuple[perceptual.Perceptual | None, str | None]:
-    """The network of the perceptual loss and its hash; None where it is not wanted, or its weights are not here."""
-    if not recipe.perceptual_weight:
-        return None, None
-    try:
-        network, sha256 = perceptual.load()
-    except WeightsError:
-        return None, None
-    return network.to(device, torch.float64 if recipe.precision == "float64" else torch.float32), sha256
 
 
 def _adam(network: torch.nn.Module, recipe: Recipe) -> torch.optim.Adam:

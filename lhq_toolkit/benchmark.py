@@ -67,7 +67,8 @@ class Asked:
 
     def _one(self, model: str, dataset: str, resolution: int) -> Recipe:
         recipe = recipes.preset(model, dataset, self.budget, resolution)
-        return recipes.with_settings(dataclasses.replace(recipe, seed=self.seed), list(self.settings))
+        recipe = recipes.with_settings(dataclasses.replace(recipe, seed=self.seed), list(self.settings))
+        return recipes.with_perceptual(recipe)
 
 
 def training_pictures(found: Found, place: Path, budget: str, cut: Cut, toolkit: str) -> Path:

@@ -11,7 +11,7 @@ from lhq_toolkit.report.figures import ticks
 
 WIDTH, HEIGHT = 440.0, 250.0  # pixels of a drawing
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 12.0, 40.0  # around the plot
-ROLES: tuple[Role, ...] = ("accent", "rejected", "kept", "error", "pending", "ink")
+ENTRIES: tuple[Role, ...] = ("accent", "rejected", "kept", "error", "violet", "olive", "pending")  # their colours
 MANY = 16  # points of a line, from which on they are small
 MARGIN = 0.08  # of a span, beyond its ends
 
@@ -22,6 +22,7 @@ class Series:
     written beside the point."""
 
     name: str
+    role: Role
     points: Sequence[tuple[float, float, str]]
     joined: bool = True
     named: bool = False
@@ -38,7 +39,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing, and what its colours mean; none for one series alone."""
+    """A drawing, and what its colours mean; none for one series alone, and for what is named in the drawing."""
 
     drawing: Drawing
     legend: list[tuple[Role, str]]
@@ -75,17 +76,17 @@ def chart(name: str, title: str, series: Sequence[Series], x: Axis, y: Axis) -> 
     across = _scale(x, [point[0] for point in points], LEFT, WIDTH - RIGHT)
     up = _scale(y, [point[1] for point in points], HEIGHT - BOTTOM, TOP)
     shapes = _axes(across, up)
-    coloured = [(ROLES[at % len(ROLES)], one) for at, one in enumerate(series)]
-    for role, one in coloured:
+    for one in series:
         places = [(across.at(at), up.at(value)) for at, value, _ in one.points]
         half = 3.5 if len(places) <= MANY else 1.5
         if one.joined and len(places) > 1:
-            shapes.append(Curve(places, role))
+            shapes.append(Curve(places, one.role))
         for (left, top), (_, _, about) in zip(places, one.points, strict=True):
-            shapes.append(Rect(left - half, top - half, 2 * half, 2 * half, role, about))
+            shapes.append(Rect(left - half, top - half, 2 * half, 2 * half, one.role, about))
     shapes += _names([one for one in series if one.named], across, up)
-    said = "; ".join(f"{one.name}: {', '.join(about for _, _, about in one.points)}" for one in series)
-    legend = [(role, one.name) for role, one in coloured] if len(series) > 1 else []
+    told = [", ".join(about for _, _, about in one.points) for one in series]
+    said = "; ".join(text if one.named else f"{one.name}: {text}" for one, text in zip(series, told, strict=True))
+    legend = [(one.role, one.name) for one in series if not one.named] if len(series) > 1 else []
     return Chart(Drawing(name, title, said, WIDTH, HEIGHT, shapes), legend)
 
 

@@ -11,9 +11,10 @@ from benchmarks.leaderboard import PAPER, Row
 from benchmarks.paper import Published
 from benchmarks.seeds import Entry
 from lhq_toolkit.board import view
-from lhq_toolkit.board.figures import Axis, Chart, Series, chart
+from lhq_toolkit.board.figures import ENTRIES, Axis, Chart, Series, chart
 from lhq_toolkit.board.pictures import Drawn
 from lhq_toolkit.board.view import Column, Group
+from lhq_toolkit.report.drawing import Role
 from lhq_toolkit.report.rendering import render
 from lhq_toolkit.terminal import printable
 
@@ -35,9 +36,9 @@ class Line:
     """An entry as it stands in the page."""
 
     label: str
+    role: Role  # its colour in every figure of the page
     cells: Sequence[Cell]
     row: Row
-    seeds: int
     drawn: Drawn | None
 
     @property
@@ -78,7 +79,9 @@ class Section:
 
 def html(name: str, groups: Sequence[Group], drawn: Mapping[Row, Drawn], toolkit: str) -> str:
     """The page's text: the same for the same rows, pictures and toolkit."""
-    sections = [_section(at, group, drawn) for at, group in enumerate(groups)]
+    labels = dict.fromkeys(_label(entry, group) for group in groups for entry in group.entries)
+    roles = {label: ENTRIES[at % len(ENTRIES)] for at, label in enumerate(labels)}
+    sections = [_section(at, group, drawn, roles) for at, group in enumerate(groups)]
     rows = [row for group in groups for entry in group.entries for row in entry.rows]
     return render(
         HERE / "page.html",
@@ -95,10 +98,13 @@ def html(name: str, groups: Sequence[Group], drawn: Mapping[Row, Drawn], toolkit
     )
 
 
-def _section(number: int, group: Group, drawn: Mapping[Row, Drawn]) -> Section:
+def _label(entry: Entry, group: Group) -> str:
+    return printable(view.label(entry, group.entries))
+
+
+def _section(number: int, group: Group, drawn: Mapping[Row, Drawn], roles: Mapping[str, Role]) -> Section:
     columns = group.columns()
-    lines = [_line(entry, group, columns, drawn) for entry in group.entries]
-    labels = {line.row: line.label for line in lines}
+    lines = [_line(entry, group, columns, drawn, roles) for entry in group.entries]
     return Section(
         number=number,
         group=group,
@@ -107,7 +113,7 @@ def _section(number: int, group: Group, drawn: Mapping[Row, Drawn]) -> Section:
         about=printable(view.measured_on(group.row)),
         features=printable(view.features_of(group.row)),
         infinity=[printable(one) for one in group.infinity_setups],
-        speed=_speed(number, group, labels),
+        speed=_speed(number, group, lines),
         distances=_distances(number, group),
         difficulty=_difficulty(number, lines),
         repetition=_repetition(number, lines),
@@ -115,34 +121,39 @@ def _section(number: int, group: Group, drawn: Mapping[Row, Drawn]) -> Section:
     )
 
 
-def _line(entry: Entry, group: Group, columns: Sequence[Column], drawn: Mapping[Row, Drawn]) -> Line:
+def _line(
+    entry: Entry, group: Group, columns: Sequence[Column], drawn: Mapping[Row, Drawn], roles: Mapping[str, Role]
+) -> Line:
     cells = []
     for column in columns:
         spread = column.of(entry)
         digits = 4 if column.error is not None else 3  # distances are what is compared
-        cells.append(Cell(view.text_of(spread, digits), "" if spread is None else repr(spread.mean)))
+        text = view.text_of(spread, digits).replace("± ", "±\N{NO-BREAK SPACE}")
+        cells.append(Cell(text, "" if spread is None else repr(spread.mean)))
     pictures = next((drawn[row] for row in entry.rows if row in drawn), None)
-    return Line(printable(view.label(entry, group.entries)), cells, entry.row, len(entry.rows), pictures)
+    label = _label(entry, group)
+    return Line(label, roles[label], cells, entry.row, pictures)
 
 
-def _speed(number: int, group: Group, labels: Mapping[Row, str]) -> Chart | None:
+def _speed(number: int, group: Group, lines: Sequence[Line]) -> Chart | None:
     """Distance against the time of one image; of the device that most entries share."""
-    timed = [entry for entry in group.entries if (entry.row.ms_per_image or 0) > 0 and entry.row.distance]
-    devices = [(entry.row.device, entry.row.threads, entry.row.dtype) for entry in timed]
+    every = zip(group.entries, lines, strict=True)
+    timed = [(entry, line) for entry, line in every if (entry.row.ms_per_image or 0) > 0 and entry.row.distance]
+    devices = [(entry.row.device, entry.row.threads, entry.row.dtype) for entry, _ in timed]
     if not group.comparable or len(devices) < 2:
         return None
     where = max(dict.fromkeys(devices), key=devices.count)
-    points = []
-    for entry, device in zip(timed, devices, strict=True):
+    named = []
+    for (entry, line), device in zip(timed, devices, strict=True):
         distance, time = entry.over_seeds("distance"), entry.over_seeds("ms_per_image")
         if device == where and distance is not None and time is not None:
             said = f"{group.name} {distance.mean:.4g} at {time.mean:.3g} ms"
-            points.append((time.mean, distance.mean, f"{labels[entry.row]}: {said}"))
-    if len(points) < 2:
+            point = (time.mean, distance.mean, f"{line.label}: {said}")
+            named.append(Series(line.label, line.role, [point], joined=False, named=True))
+    if len(named) < 2:
         return None
     threads = f", {where[1]} threads" if where[0] == "cpu" else ""
     title = f"Quality against speed, on {printable(where[0] or 'an unknown device')}{threads}"
-    named = [Series("entries", points, joined=False, named=True)]
     axis = Axis("ms per image, one at a time (left is faster, below is nearer)", logarithmic=True)
     return chart(f"speed-{number}", title, named, axis, Axis(group.name))
 
@@ -157,13 +168,17 @@ def _distances(number: int, group: Group) -> Chart | None:
     if not group.comparable or len(at) < 2:
         return None
     series = []
-    for key, name in (("distance", group.name), ("endless", f"infinity {group.name}")):
+    scores: tuple[tuple[str, str, Role], ...] = (
+        ("distance", group.name, "ink"),
+        ("endless", f"infinity {group.name}", "faint"),
+    )
+    for key, name, role in scores:
         if key == "endless" and not group.together:
             continue
         told = [(float(entry.row.anchor_distance or 0), entry.over_seeds(key)) for entry in found]
         points = [(d, one.mean, f"{name} {one.mean:.4g} at d = {d:g}") for d, one in told if one is not None]
         if len(points) > 1:
-            series.append(Series(name, points))
+            series.append(Series(name, role, points))
     if not series:
         return None
     axis = Axis("d, frames from an anchor to the next", logarithmic=True, at=[float(one) for one in at])
@@ -177,7 +192,7 @@ def _difficulty(number: int, lines: Sequence[Line]) -> Chart | None:
         points = line.drawn.difficulty if line.drawn else ()
         if len(points) > 1:
             said = [(x, y, f"{y:.4g} at {x:g} frames from an anchor") for x, y in points]
-            series.append(Series(line.label, said))
+            series.append(Series(line.label, line.role, said))
     if not series:
         return None
     axis = Axis("frames from the nearest anchor to the middle of the frame")
@@ -191,7 +206,7 @@ def _repetition(number: int, lines: Sequence[Line]) -> Chart | None:
         points = line.drawn.repetition if line.drawn else ()
         if len(points) > 1:
             said = [(lag, alike, f"{alike:.3g} at {lag:g} frames") for lag, alike in points]
-            series.append(Series(line.label, said))
+            series.append(Series(line.label, line.role, said))
     if not series:
         return None
     title = "How alike frames of a panorama are"

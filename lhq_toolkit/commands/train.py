@@ -69,6 +69,7 @@ def train(
     read = benchmark.read_pictures(data)
     recipe = recipes.preset(model, read.dataset, budget, read.resolution)
     recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
+    recipe = recipes.with_perceptual(recipe)
     if workers:
         each = threads or max(1, cores() // workers)
         trained = training.train_together(

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image, ImageDraw, ImageFont
 
-Role = Literal["ink", "faint", "grid", "kept", "rejected", "error", "pending", "flow", "accent"]
+Role = Literal["ink", "faint", "grid", "kept", "rejected", "error", "pending", "flow", "accent", "violet", "olive"]
 
 LIGHT: dict[str, str] = {
     "paper": "#ffffff",
@@ -27,6 +27,8 @@ LIGHT: dict[str, str] = {
     "pending": "#9aa3b0",
     "flow": "#cfe4de",
     "accent": "#2b4fb0",
+    "violet": "#7a4fb5",
+    "olive": "#7d7a1f",
 }
 SCALE = 3  # pixels of a PNG per pixel of a drawing
 TEXT = 12  # pixels: the size of text where none is given

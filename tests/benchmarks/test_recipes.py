@@ -1,6 +1,7 @@
 """Recipes: their hash stands still, their files are checked, their presets are the published numbers."""
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from benchmarks import networks, recipes
 from benchmarks.recipes import Recipe, preset, recipe_hash
 from manifests.errors import MisuseError, SetupError
+from models import weights
 
 
 def test_the_hash_of_a_recipe_never_changes():
@@ -143,3 +145,26 @@ def test_taming_fits_its_windows_at_every_resolution(budget, resolution):
     networks.check(recipe)
     side = resolution // 2 ** recipe.vqgan_multiples.count(",")
     assert side == (8 if budget == "smoke" else 16)
+
+
+def test_the_perceptual_network_that_is_here_is_named_by_recipes_that_use_it_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("LHQ_CACHE", str(tmp_path))
+    recipe = preset("taming", "lhq", "paper", 256)
+    assert recipes.with_perceptual(recipe) == recipe
+    data = b"a network"
+    (tmp_path / weights.REGISTRY["vgg16"].file).write_bytes(data)
+    with pytest.raises(SetupError, match="delete it"):
+        recipes.with_perceptual(recipe)
+    digest = hashlib.sha256(data).hexdigest()
+    monkeypatch.setitem(
+        weights.REGISTRY, "vgg16", dataclasses.replace(weights.REGISTRY["vgg16"], sha256=digest, mebibytes=None)
+    )
+    named = recipes.with_perceptual(recipe)
+    assert named.perceptual_network == digest
+    assert recipe_hash(named) != recipe_hash(recipe)
+    for other in (preset("taming", "lhq", "smoke", 64), preset("alis", "lhq", "paper", 256)):
+        assert recipes.with_perceptual(other) == other
+    without = recipes.with_settings(named, ["perceptual_weight=0"])
+    assert recipes.with_perceptual(without).perceptual_network == ""
+    with pytest.raises(MisuseError, match="perceptual_network"):
+        recipes.with_settings(recipe, ["perceptual_network=x"])

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,25 +190,58 @@ def test_codes_that_nothing_uses_become_encodings_again_until_the_codebook_settl
     assert float(training.generator.vqgan.codebook.detach().max()) > 40
 
 
-def test_the_perceptual_loss_takes_part_where_its_weights_are_and_a_run_keeps_to_it(monkeypatch):
+@pytest.fixture
+def perceptual_network(monkeypatch) -> str:
+    """An untrained network stands in for the pretrained one; its hash."""
     torch.manual_seed(0)
     network = perceptual.Perceptual().eval().requires_grad_(False)
-    recipe = tiny.recipe("taming", perceptual_weight=1.0)
     monkeypatch.setattr(perceptual, "load", lambda: (network, "a" * 64))
-    training = Training(recipe, tiny.images(), CPU)
-    told = training.advance()
-    assert float(told["perceptual"]) > 0
-    tensors, facts = training.state()
+    return "a" * 64
 
-    def missing() -> None:
-        raise WeightsError("missing")
 
-    monkeypatch.setattr(perceptual, "load", missing)
-    plain = Training(recipe, tiny.images(), CPU)
-    assert "perceptual" not in plain.advance()
-    with pytest.raises(SetupError, match=r"perceptual loss has the weights aaaa.*lhq weights fetch"):
-        plain.restore(tensors, facts)
-    plain.restore(tensors, facts | {"step": plain.vqgan_steps})  # the transformer needs none
+def test_the_perceptual_loss_takes_part_where_the_recipe_names_its_network(perceptual_network):
+    named = tiny.recipe("taming", perceptual_weight=1.0, perceptual_network=perceptual_network)
+    assert float(Training(named, tiny.images(), CPU).advance()["perceptual"]) > 0
+    plain = replace(named, perceptual_network="")
+    assert "perceptual" not in Training(plain, tiny.images(), CPU).advance()
+    assert recipes.recipe_hash(plain) != recipes.recipe_hash(named)
+    with pytest.raises(SetupError, match=r"has the network b{64}, here is a{64}"):
+        Training(replace(named, perceptual_network="b" * 64), tiny.images(), CPU).advance()
+
+
+def test_a_run_needs_its_perceptual_network_until_the_transformer_learns(perceptual_network, monkeypatch):
+    recipe = tiny.recipe("taming", perceptual_weight=1.0, perceptual_network=perceptual_network)
+    tensors, facts = Training(recipe, tiny.images(), CPU).state()
+    monkeypatch.undo()
+    monkeypatch.setattr(perceptual, "load", _missing)
+    resumed = Training(recipe, tiny.images(), CPU)
+    resumed.restore(tensors, facts)
+    with pytest.raises(SetupError, match=r"perceptual loss has the network aaaaaaaa: .*missing"):
+        resumed.advance()
+    resumed.restore(tensors, facts | {"step": resumed.vqgan_steps})
+    assert "code_loss" in resumed.advance()
+
+
+def _missing() -> None:
+    raise WeightsError("the file is missing")
+
+
+def test_a_run_begun_before_recipes_named_the_perceptual_network_is_told_and_its_row_names_it(run, tmp_path):
+    folder, pictures = run
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    told = json.loads((old / recipes.FILE).read_text())
+    del told["perceptual_network"]
+    (old / recipes.FILE).write_text(json.dumps(told))
+    last = runs.checkpoints.last(old)
+    assert runs.open_checkpoint(old, CPU, "last").recipe == recipes.load(folder)
+    facts = json.loads((last / runs.checkpoints.FACTS).read_text())
+    (last / runs.checkpoints.FACTS).write_text(json.dumps(facts | {"perceptual": "a" * 64}))
+    with pytest.raises(SetupError, match=r"a{64}, which its recipe does not say.*older toolkit.*new folder"):
+        runs.train(recipes.load(old), pictures, old, CPU)
+    with pytest.raises(SetupError, match=r"perceptual loss has the network none, here it has a{64}: .*new folder"):
+        runs.train(replace(recipes.load(old), perceptual_network="a" * 64), pictures, old, CPU)
+    assert runs.open_checkpoint(old, CPU, "last").recipe.perceptual_network == "a" * 64
 
 
 @pytest.fixture(scope="module")

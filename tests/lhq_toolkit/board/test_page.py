@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
+import itertools
 from pathlib import Path
 
 import pytest
 from boards import row
 from reviewing import BROWSER, DESKTOP, PHONE, browsing, until
 
+from benchmarks import recipes
 from lhq_toolkit.board import page, view
+from lhq_toolkit.board.pictures import Drawn
 
 SCRIPT = "<script>document.title='taken'</script>"
 HOSTILE = {"model": SCRIPT, "dataset": '"><img src=x onerror="document.title=1">', "device": "]]></style><b>{{7*7}}"}
+EVERY_COLUMN = {
+    **{"panorama_ms_per_frame": 12.5, "images_per_s": 210.4, "gmac": 1.85, "kid": 0.0123, "precision": 0.612},
+    **{"recall": 0.421, "repetition": 0.0312, "noise_use": 0.21, "total": 48_241_435},
+}
 ABLATION = [row(fd=0.3, d=1), row(fd=0.2, d=2), row(fd=0.25, d=4), row(fd=0.5, d=8)]
 
 
@@ -27,13 +35,16 @@ class Seen(html.parser.HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.parts: list[str] = []  # classes and texts, in their order
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
+        self.parts.append(dict(attrs).get("class") or "")
 
     def handle_data(self, data):
         self.text += data
+        self.parts.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -96,6 +107,28 @@ def test_the_figures_tell_both_scores_against_d_and_quality_against_speed():
     assert "infinity fd 0.55 at d = 8" in told
 
 
+def test_an_entry_has_one_colour_in_all_figures_and_tables():
+    rows = [row(model, fd) for fd, model in enumerate(("stylegan2", "alis", "locogan", "alis-nocoords"), 1)]
+    curves = {"alis": 3, "alis-nocoords": 3, "locogan": 1, "stylegan2": 0}  # one figure shows others than the next
+    drawn = {
+        one: Drawn(
+            Path(),
+            recipes.preset(one.model, "sample", "smoke", 64),
+            difficulty=tuple((x, 0.1 * x) for x in range(curves[one.model])),
+            repetition=tuple((x, 0.1 * x) for x in range(1, 1 + 2 * bool(curves[one.model]))),
+        )
+        for one in rows
+    }
+    groups = view.groups([*rows, *(dataclasses.replace(one, n_real=9) for one in reversed(rows[1:]))])
+    seen = Seen(page.html("sample", groups, drawn, "0.1"))
+    colours: dict[str, set[str]] = {one.model: set() for one in rows}
+    for before, after in itertools.pairwise(seen.parts):
+        if before.startswith("key ") and after.strip() in colours:
+            colours[after.strip()].add(before.removeprefix("key "))
+    assert sorted(map(len, colours.values())) == [1] * len(rows)
+    assert len(set.union(*colours.values())) == len(rows)
+
+
 def test_the_papers_numbers_stand_beside_and_are_marked():
     seen = Seen(html_of(row(resolution=256, dataset="lhq"), row("stylegan2", resolution=256, dataset="lhq")))
     assert "Beside the paper" in seen.text
@@ -112,6 +145,23 @@ def written(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(html_of(*ABLATION, row("stylegan2", 0.1, ms_per_image=9.0), row(**HOSTILE, recipe_hash="e" * 64)))
     return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_a_table_with_every_column_fits_a_desktop_and_moves_on_a_phone(tmp_path):
+    models = ("alis", "alis-nocoords", "locogan", "stylegan2")
+    (tmp_path / "page.html").write_text(html_of(*(row(one, fd=0.2123, **EVERY_COLUMN) for one in models)))
+    moves = "[...document.querySelectorAll('.board')].map((one) => one.scrollWidth > one.parentElement.clientWidth)"
+    with browsing() as browser:
+        tab = browser.new_page(viewport=DESKTOP)
+        tab.goto((tmp_path / "page.html").as_uri())
+        assert tab.evaluate(moves) == [False]
+        tab.set_viewport_size(PHONE)
+        assert tab.evaluate(moves) == [True]
+        wide = "document.querySelector('.wide')"
+        assert tab.evaluate(f"({wide}.scrollLeft = 9999, {wide}.scrollLeft)") > 300
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.slow
