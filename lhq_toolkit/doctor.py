@@ -23,6 +23,32 @@ KEYS = {  # environment variable -> what it is for, the value to give it
     "LHQ_CONTACT": ("crawling either: hosts are told whom to write to", "an e-mail address or a URL"),
 }
 PACKAGES = ("numpy", "pyarrow", "pydantic", "PIL", "simplejpeg", "safetensors", "torch", "ray")  # of the basic road
+FURTHER = {  # package -> what it is for
+    "torchvision": "--objects, FID, invariance.network=resnet18 and wide_resnet50_2",
+    "cleanfid": "FID, --likelihood with the Inception",
+    "pycurl": "fetching photographs from the web",
+    "requests": "asking APIs, fetching weights",
+    "lmdb": "lhq crawl --source lsun",
+    "jinja2": "reports, and pages of leaderboards",
+    "fastapi": "lhq review, lhq serve",
+    "uvicorn": "lhq review, lhq serve",
+}
+EXTRAS = {  # package that is not of the toolkit -> what it is for, how it comes
+    "onnx": ("lhq convert to ONNX", "python -m pip install onnx"),
+    "onnxscript": ("lhq convert to ONNX", "python -m pip install onnxscript"),
+    "s3fs": ("lhq export to s3://", "python -m pip install s3fs"),
+}
+ROADS = {  # what somebody wants -> the checks that it needs beside the basic ones; with `or`, one of them is enough
+    "curate your own pictures": (),
+    "look at them: review, report": ("fastapi", "uvicorn", "jinja2"),
+    "build a dataset from the web": ("pycurl", "requests", "FLICKR_API_KEY or UNSPLASH_ACCESS_KEY", "LHQ_CONTACT"),
+    "all six filters": ("torchvision", "cleanfid", "weights maskrcnn_resnet50_fpn_v2", "weights inception"),
+    "benchmark a generator, by fd": ("jinja2",),
+    "the same, by FID": ("jinja2", "torchvision", "cleanfid", "weights inception"),
+    "repeat the paper's table": ("jinja2", "gpu", "weights inception", "weights wide_resnet50_2", "LHQ_DATA"),
+    "draw endless pictures, scroll": ("fastapi", "uvicorn"),
+    "run all tests": ("chromium", "cc"),
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOM = 1024**3  # bytes: what the weights need together, about
 PLUGINS = {  # group of entry points -> where what it may hold is listed
@@ -51,15 +77,17 @@ def examine() -> list[Check]:
     return [
         _python(),
         *(_package(name, "everything", basic=True) for name in PACKAGES),
-        _package("torchvision", "--objects, FID, invariance.network=resnet18 and wide_resnet50_2", basic=False),
-        _package("cleanfid", "FID, --likelihood with the Inception", basic=False),
+        *(_package(name, needed_for, basic=False) for name, needed_for in FURTHER.items()),
+        *(_package(name, needed_for, basic=False, how=how) for name, (needed_for, how) in EXTRAS.items()),
         _cores(),
         _memory(),
         _gpu(),
         _detectron2(),
         _browser(),
         _encoder(),
+        _compiler(),
         _cache(),
+        _data(),
         *_weights(),
         *_keys(),
         *_plugins(),
@@ -71,6 +99,16 @@ def healthy(checks: list[Check]) -> bool:
     return all(check.state == OK for check in checks if check.basic)
 
 
+def roads(checks: list[Check]) -> dict[str, list[str]]:
+    """What each road still wants; nothing where it is open."""
+    ok = {check.name for check in checks if check.state == OK}
+    basic = [check.name for check in checks if check.basic]
+    return {
+        road: [wanted for wanted in (*basic, *further) if ok.isdisjoint(wanted.split(" or "))]
+        for road, further in ROADS.items()
+    }
+
+
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info >= (3, 11)
@@ -79,14 +117,14 @@ def _python() -> Check:
     )
 
 
-def _package(name: str, needed_for: str, *, basic: bool) -> Check:
+def _package(name: str, needed_for: str, *, basic: bool, how: str = "make setup") -> Check:
     distribution = DISTRIBUTIONS.get(name, name)
     try:
         importlib.import_module(name)
         return Check(name, OK, metadata.version(distribution), needed_for, basic)
     except Exception as error:  # a package that is only half there fails in any way
         absent = isinstance(error, ModuleNotFoundError) and error.name == name
-        says = "not installed; run: make setup" if absent else f"does not import ({_line(error)}); run: make setup"
+        says = f"not installed; run: {how}" if absent else f"does not import ({_line(error)}); run: {how}"
         return Check(name, MISSING if absent else BROKEN, says, needed_for, basic)
 
 
@@ -123,10 +161,7 @@ def _gpu() -> Check:
 def _detectron2() -> Check:
     from models.detectors import DETECTRON2_INSTALL
 
-    needed_for = "objects.detector=detectron2 (optional)"
-    if importlib.util.find_spec("detectron2") is None:
-        return Check("detectron2", MISSING, f"not installed; run: {DETECTRON2_INSTALL}", needed_for)
-    return _package("detectron2", needed_for, basic=False)
+    return _package("detectron2", "objects.detector=detectron2 (optional)", basic=False, how=DETECTRON2_INSTALL)
 
 
 def _browser() -> Check:
@@ -139,6 +174,22 @@ def _encoder() -> Check:
     found = shutil.which("ffmpeg")
     says = found or "not on the PATH; on Debian run: apt-get install ffmpeg"
     return Check("ffmpeg", OK if found else MISSING, says, "lhq generate --pan into FILE.mp4; FILE.webp goes without")
+
+
+def _compiler() -> Check:
+    """That of C for the tests; that of C++ is what PyTorch compiles with on a CPU."""
+    absent = [name for name in ("cc", "c++") if shutil.which(name) is None]
+    says = f"{', '.join(absent)} not on the PATH; on Debian run: apt-get install g++" if absent else "with c++"
+    return Check("cc", MISSING if absent else OK, says, "the tests of faults; --compile and --fast on a CPU")
+
+
+def _data() -> Check:
+    needed_for = "make benchmark DATASET=tower, bridge, lhq and lhq1024, without DATA=PATH"
+    place = os.environ.get("LHQ_DATA")
+    if not place:
+        return Check("LHQ_DATA", MISSING, "not set; set it to the folder that holds these sets", needed_for)
+    there = Path(place).is_dir()
+    return Check("LHQ_DATA", OK if there else BROKEN, place if there else f"{place} is no folder", needed_for)
 
 
 def _cache() -> Check:

@@ -81,7 +81,8 @@ def evaluate(
             raise MisuseError(f"--streaming is for taming; a panorama of {recipe.model} has one order")
         measurement = dataclasses.replace(measurement, streaming=True)
     if frames is not None:
-        measurement = dataclasses.replace(measurement, frames=frames)
+        few = min(frames, measurement.curve_frames)
+        measurement = dataclasses.replace(measurement, frames=frames, curve_frames=few)
     metrics = plugin_metric.asked(metric or [])
     reference = benchmark.reference(benchmark.read_pictures(data), cache_folder(), chosen, features, resize)
     found = benchmark.evaluate(run, reference, measurement, chosen, __version__, checkpoint, metrics)

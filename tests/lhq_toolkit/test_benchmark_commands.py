@@ -59,6 +59,7 @@ def test_a_run_is_measured_and_its_row_goes_into_the_leaderboard(run, data, lhq,
     assert row["noise_use"] == ""
     assert row["infinity_setup"] == "2 panoramas of 20 frames, seeds 0-1"
     assert json.loads((run / "evaluation.json").read_text()) == measured.json["details"]
+    assert {one["frames"] for one in measured.json["details"]["connection_difficulty"]} == {20}
     assert len(list((own_cache / "statistics").iterdir())) == 1
     shown = lhq("leaderboard", "show", board)
     assert "alis" in shown.out

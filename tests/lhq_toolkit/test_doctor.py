@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lhq_toolkit.doctor import MISSING, examine
+from lhq_toolkit.doctor import BROKEN, MISSING, OK, ROADS, Check, examine, roads
 from models.weights import REGISTRY
 
 SECRET = "s3cr3t-value-of-a-key"
@@ -39,6 +39,8 @@ def test_it_names_weights_keys_and_machine_and_prints_no_key(lhq, tmp_path: Path
     told = lhq("doctor", env={**env, "FLICKR_API_KEY": ""}, cwd=tmp_path)
     assert told.code == 0
     assert "lhq weights fetch inception" in told.out
+    assert ran.json["roads"]["curate your own pictures"] == []
+    assert "build a dataset from the web    wants LHQ_CONTACT" in told.out
     assert SECRET not in told.out + told.err
 
 
@@ -46,9 +48,37 @@ def test_programs_that_are_not_on_the_path_come_with_the_command_that_brings_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    says = {check.name: check.says for check in examine() if check.state == MISSING}
+    monkeypatch.setenv("LHQ_DATA", str(tmp_path / "nowhere"))
+    checks = examine()
+    says = {check.name: check.says for check in checks if check.state == MISSING}
     assert "apt-get install chromium" in says["chromium"]
     assert "apt-get install ffmpeg" in says["ffmpeg"]
+    assert "apt-get install g++" in says["cc"]
+    (data,) = (check for check in checks if check.name == "LHQ_DATA")
+    assert (data.state, data.says) == (BROKEN, f"{tmp_path / 'nowhere'} is no folder")
+    assert {name for needed in ROADS.values() for one in needed for name in one.split(" or ")} <= {
+        check.name for check in checks
+    }
+    assert roads(checks)["run all tests"] == ["chromium", "cc"]
+
+
+def test_each_road_says_what_it_wants() -> None:
+    def found(*absent: str) -> dict[str, list[str]]:
+        further = {name for needed in ROADS.values() for one in needed for name in one.split(" or ")}
+        states = {name: MISSING if name in absent else OK for name in ("ray", *further)}
+        return roads([Check(name, state, "", "", basic=name == "ray") for name, state in states.items()])
+
+    assert not any(found().values())
+    assert all(wanted[0] == "ray" for wanted in found("ray").values())
+    assert not any(found("FLICKR_API_KEY").values())
+    assert found("FLICKR_API_KEY", "UNSPLASH_ACCESS_KEY")["build a dataset from the web"] == [
+        "FLICKR_API_KEY or UNSPLASH_ACCESS_KEY"
+    ]
+    assert [road for road, wanted in found("weights inception").items() if wanted] == [
+        "all six filters",
+        "the same, by FID",
+        "repeat the paper's table",
+    ]
 
 
 @pytest.mark.slow
