@@ -30,7 +30,7 @@ from torch import Tensor
 from benchmarks import exports
 from benchmarks.exports import Source
 from benchmarks.picture_readers import Piece, pieces, unreadable
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.decode import decode
 from manifests.errors import InputError, LockedError, SetupError
 from manifests.locks import locked
@@ -96,7 +96,7 @@ def decoders() -> str:
 def _open(folder: Path, source: Source) -> Kept | None:
     """What is kept of a source; None where that is nothing, damaged, or of other files."""
     try:
-        written = json.loads((folder / ABOUT).read_bytes())
+        written = plain_json.loads((folder / ABOUT).read_bytes())
         about = written["about"]
         if written["sha256"] != _sum(about):
             raise ValueError(ABOUT)
