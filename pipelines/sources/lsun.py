@@ -88,9 +88,9 @@ class Lsun(Source):
     def prepare(self, photo: Mapping[str, Any]) -> str | None:
         """The name of its database. InputError where its row has none of those that are crawled."""
         name = mapping(stored(photo["extra"])).get("database")
-        if name not in self._folders:
+        if not isinstance(name, str) or name not in self._folders:
             raise InputError("its row names no database of --path")
-        return str(name)
+        return name
 
     def fetcher(self) -> LsunFetcher:
         return LsunFetcher({name: str(folder) for name, folder in self._folders.items()})
