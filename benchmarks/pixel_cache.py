@@ -104,6 +104,9 @@ def _open(folder: Path, source: Source) -> Kept | None:
             return None
         with (folder / PIXELS).open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
+            count, colours, height, width = about["shape"]
+            if min(count, height) < 1 or colours != 3 or height != width:
+                raise ValueError(ABOUT)
             if size != math.prod(about["shape"]) or _digest(stream.fileno(), size) != about["sha256"]:
                 raise ValueError(PIXELS)
             images = _mapped(stream.fileno(), about["shape"])
@@ -115,7 +118,7 @@ def _open(folder: Path, source: Source) -> Kept | None:
     if about["seen"] != source.seen:
         exports.refuse_changed(source)
         _note(folder, {**about, "seen": source.seen, "source": str(source.place.resolve())})
-    return Kept(images, about["pictures_hash"])
+    return Kept(images, str(about["pictures_hash"]))
 
 
 def _make(folder: Path, source: Source, found: Sequence[Piece], progress: Progress | None) -> Kept:

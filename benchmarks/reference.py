@@ -118,7 +118,7 @@ def _read(path: Path, facts: Mapping[str, str | int], extractor: Extractor) -> R
             return None
         sample = {name: tensors.pop(f"sample.{name}") for name in ("features", "keys")}
         real = Real(Gaussian.from_state(tensors, extractor.device), Sample.from_state(sample))
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError):  # also of tensors of other kinds
         return None
     fits = real.gaussian.dims == real.sample.dims == extractor.dims and real.gaussian.n == facts["pictures"]
     return real if fits else None
