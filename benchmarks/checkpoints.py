@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks import metrics
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.errors import MisuseError, SetupError
 
 FOLDER = "checkpoints"  # in a run; a checkpoint's name is its step
@@ -42,7 +42,7 @@ def reached(run: Path) -> tuple[int, float]:
     """Step of the newest checkpoint, and seconds of training until then; 0 where there is none that can be read."""
     newest = last(run)
     try:
-        facts = json.loads((newest / FACTS).read_bytes()) if newest is not None else {}
+        facts = plain_json.loads((newest / FACTS).read_bytes()) if newest is not None else {}
         return int(facts.get("step", 0)), sum(map(float, facts.get("devices", {}).values()))
     except (OSError, ValueError, TypeError, AttributeError):
         return 0, 0.0
@@ -132,7 +132,7 @@ def read(checkpoint: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[st
         with safe_open(checkpoint / TENSORS, "pt") as stored:
             names = [name for name in stored.keys() if name.startswith(prefix)]  # noqa: SIM118 (no mapping)
             tensors = {name.removeprefix(prefix): stored.get_tensor(name) for name in names}
-        return tensors, json.loads((checkpoint / FACTS).read_bytes())
+        return tensors, plain_json.loads((checkpoint / FACTS).read_bytes())
     except (OSError, ValueError, SafetensorError) as error:
         raise SetupError(f"{checkpoint} is damaged ({error}); remove this folder to use the one before") from error
 

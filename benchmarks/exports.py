@@ -6,7 +6,6 @@ What is found here is the listing; no picture is opened. `picture_readers` reads
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Literal
 
 import torch
 
+from manifests import plain_json
 from manifests.errors import SetupError
 
 Form = Literal["folder", "zip", "webdataset", "parquet"]
@@ -98,7 +98,7 @@ def _export(data: Path) -> tuple[bytes, dict[str, str], dict[str, str]]:
         raise SetupError(f"the export {data} is not whole: run the same lhq export again")
     try:
         said, listed = state.read_bytes(), (data / SUMS).read_bytes()
-        facts = json.loads(said)
+        facts = plain_json.loads(said)
         lines = (line.split("  ", 1) for line in listed.decode().splitlines())
         sums = {name: digest for digest, name in lines}
         told = {name: str(facts[name]) for name in ("dataset", "subset", "subset_hash")}

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from benchmarks import checkpoints, runs
 from benchmarks.team import Team
+from manifests import blame
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
 
 DEATHS = 3  # in a row without a new checkpoint: then the run fails
@@ -113,7 +114,8 @@ def _in_worker(work: Work[T]) -> T:
 
     context = get_context()
     try:
-        return work(Team(context.get_world_rank(), context.get_world_size(), launched=True))
+        with blame.naming():
+            return work(Team(context.get_world_rank(), context.get_world_size(), launched=True))
     except KeyboardInterrupt as error:
         raise _InterruptedError from error
 
@@ -177,7 +179,8 @@ def _ask_to_stop(run: Path) -> None:
 def _alone(work: Work[T]) -> T:
     """In a process of its own: the whole team."""
     try:
-        return work(Team(launched=True))
+        with blame.naming():
+            return work(Team(launched=True))
     except KeyboardInterrupt as error:
         raise _InterruptedError from error
 

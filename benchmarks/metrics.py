@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from manifests import atomic
+from manifests import atomic, plain_json
 from manifests.errors import SetupError
 
 FILE = "metrics.jsonl"  # in a run
@@ -68,7 +68,7 @@ def _last_step(path: Path) -> int | None:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - 4096))
             line = stream.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
-        return int(json.loads(line)["step"])
+        return int(plain_json.loads(line)["step"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -102,7 +102,7 @@ def _whole(run: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parsed(run: Path, number: int, text: bytes) -> dict[str, Any]:
     try:
-        line: dict[str, Any] = json.loads(text)
+        line: dict[str, Any] = plain_json.loads(text)
         if not (isinstance(line["step"], int) and all(isinstance(value, (int, float)) for value in line.values())):
             raise ValueError("a step and numbers are needed")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -30,7 +30,7 @@ from torch import Tensor
 from benchmarks import exports
 from benchmarks.exports import Source
 from benchmarks.picture_readers import Piece, pieces, unreadable
-from manifests import atomic, faults
+from manifests import atomic, faults, plain_json
 from manifests.decode import decode
 from manifests.errors import InputError, LockedError, SetupError
 from manifests.locks import locked
@@ -96,7 +96,7 @@ def decoders() -> str:
 def _open(folder: Path, source: Source) -> Kept | None:
     """What is kept of a source; None where that is nothing, damaged, or of other files."""
     try:
-        written = json.loads((folder / ABOUT).read_bytes())
+        written = plain_json.loads((folder / ABOUT).read_bytes())
         about = written["about"]
         if written["sha256"] != _sum(about):
             raise ValueError(ABOUT)
@@ -104,6 +104,9 @@ def _open(folder: Path, source: Source) -> Kept | None:
             return None
         with (folder / PIXELS).open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
+            count, colours, height, width = about["shape"]
+            if min(count, height) < 1 or colours != 3 or height != width:
+                raise ValueError(ABOUT)
             if size != math.prod(about["shape"]) or _digest(stream.fileno(), size) != about["sha256"]:
                 raise ValueError(PIXELS)
             images = _mapped(stream.fileno(), about["shape"])
@@ -115,7 +118,7 @@ def _open(folder: Path, source: Source) -> Kept | None:
     if about["seen"] != source.seen:
         exports.refuse_changed(source)
         _note(folder, {**about, "seen": source.seen, "source": str(source.place.resolve())})
-    return Kept(images, about["pictures_hash"])
+    return Kept(images, str(about["pictures_hash"]))
 
 
 def _make(folder: Path, source: Source, found: Sequence[Piece], progress: Progress | None) -> Kept:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from manifests import atomic
+from manifests import atomic, plain_json
 from manifests.errors import MisuseError, SetupError
 from manifests.plugins import Group
 from models.weights import REGISTRY, WeightsError, cache_folder, find
@@ -409,7 +409,7 @@ def load(run: Path) -> Recipe:
         raise SetupError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
     checked = TypeAdapter(configured(ConfigDict(extra="forbid"))(Recipe))
     try:
-        facts = json.loads(path.read_bytes())
+        facts = plain_json.loads(path.read_bytes())
         if isinstance(facts, dict) and facts.get("budget") == IMPORTED:
             facts = {"dataset": "", "images": 0, "batch": 0, **facts}
         if isinstance(facts, dict) and isinstance(plugged := facts.get("plugged"), dict):

@@ -23,7 +23,7 @@ from benchmarks import measure
 from benchmarks.measure import Real
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
-from manifests import atomic
+from manifests import atomic, plain_json
 from models import counter_random, distances, extractors, features, statistics
 from models.distances import Sample
 from models.features import Extractor
@@ -112,13 +112,13 @@ def _read(path: Path, facts: Mapping[str, str | int], extractor: Extractor) -> R
     """What a file holds; None where it is not there, damaged, or of something else."""
     try:
         with safe_open(path, "pt") as stored:
-            about = json.loads((stored.metadata() or {})["about"])
+            about = plain_json.loads((stored.metadata() or {})["about"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
         if about["facts"] != facts or about["sha256"] != _checksum(tensors):
             return None
         sample = {name: tensors.pop(f"sample.{name}") for name in ("features", "keys")}
         real = Real(Gaussian.from_state(tensors, extractor.device), Sample.from_state(sample))
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError):  # also of tensors of other kinds
         return None
     fits = real.gaussian.dims == real.sample.dims == extractor.dims and real.gaussian.n == facts["pictures"]
     return real if fits else None

@@ -22,7 +22,7 @@ from benchmarks.recipes import MEASUREMENTS, Measurement, Recipe, run_name
 from benchmarks.reference import Reference
 from lhq_toolkit import benchmark_data, training
 from lhq_toolkit.benchmark_data import Found
-from manifests import atomic
+from manifests import atomic, plain_json
 from manifests.errors import MisuseError, SetupError
 from models import extractors, taming
 from models.features import Extractor
@@ -186,7 +186,7 @@ def distances_text(run: Path) -> str:
 def known_row(run: Path) -> Row | None:
     """The row that lies in a run, if there is one, and it is such as a leaderboard takes."""
     try:
-        row = Row(**json.loads((run / ROW).read_bytes()))
+        row = Row(**plain_json.loads((run / ROW).read_bytes()))
         read_back, _ = leaderboard.parse(leaderboard.as_csv([row]).decode())
     except (OSError, ValueError, TypeError, RecursionError):
         return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import exports, pixel_cache
 from lhq_toolkit import __version__
 from lhq_toolkit.crawl_sources import Maker, Options
-from manifests import atomic
+from manifests import atomic, plain_json
 from manifests.errors import LhqError, MisuseError, SetupError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -179,7 +179,7 @@ def resolution_of(found: Found, budget: str, asked: int | None) -> int:
 def prepared(found: Found, place: Path, resolution: int, budget: str, crops: int | None) -> Path | None:
     """The export that was made of these very sources by this toolkit, whole; None where there is none."""
     try:
-        noted = json.loads((place / PREPARED).read_bytes())
+        noted = plain_json.loads((place / PREPARED).read_bytes())
         export = place / str(noted["export"])
         if noted["fingerprint"] != fingerprint(found, resolution, budget, crops):
             return None

@@ -38,6 +38,7 @@ from lhq_toolkit.commands import (
     verify,
     weights,
 )
+from manifests import blame
 from manifests.errors import LhqError, MisuseError
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
@@ -134,6 +135,8 @@ def _one_line(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "out of memory; what was finished is saved: run the same command again with fewer --workers"
+    if (of_a_plugin := blame.told(error)) is not None:
+        return of_a_plugin
     if isinstance(error, OSError):
         return _of_the_system(error)
     return f"a bug: {type(error).__name__}: {error} (run again with --debug and report what it prints)"

@@ -13,7 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from manifests.errors import SetupError
 from manifests.plugins import Group
+from manifests.texts import read_lines
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 KEYS = {  # environment variable -> what it is for, the value to give it
@@ -259,8 +261,8 @@ def _plugins() -> Iterator[Check]:
 def _named_in(path: Path) -> set[str]:
     """Names that a .env file gives a value."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_lines(path, "the keys in")
+    except SetupError:
         return set()
     pairs = [line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#")]
     return {name.strip() for name, _, value in pairs if value.strip().strip("'\"")}

@@ -21,6 +21,10 @@ class SetupError(LhqError):
     """Something is wrong with the set-up (a missing file, a full disk): the run stops, exit code 1."""
 
 
+class PluginError(SetupError):
+    """Code of another package, which the user installed, did what it must not: its authors are to be told."""
+
+
 class LockedError(SetupError):
     """Somebody else is writing this part of the dataset."""
 

@@ -38,6 +38,7 @@ class Contract(Protocol):
 
 
 T = TypeVar("T", bound=Contract)
+_classes: dict[type, Plugin] = {}  # what was loaded
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,19 @@ class Group(Generic[T]):
         added = {one.name for one in self.plugins() if self._misnamed(one) is None}
         return (*self.ours, *sorted(added))
 
-    def plugin(self, name: str, package: str | None = None) -> Plugin:
+    def plugin(self, name: str, package: str | None = None, version: str | None = None) -> Plugin:
         """The entry point behind a name that is not ours. Imports nothing.
 
-        `package`: the one that is known to have had it. Raises SetupError where it is absent, or cannot be used for a
-        reason that its metadata tell; MisuseError where no package is known and the name means nothing.
+        `package`, and its `version`: the one that is known to have had it. Raises SetupError where it is absent, or
+        cannot be used for a reason that its metadata tell; MisuseError where no package is known and the name means
+        nothing.
         """
         found = [one for one in self.plugins() if one.name == name]
         if package is not None and all(one.package != package for one in found):
             instead = f"; there is one of {found[0].package}" if found else ""
+            whose = f"{package} {version}" if version else package
             raise SetupError(
-                f"{self.word} {name!r} is of the package {package}, which is not installed here (no entry point "
+                f"{self.word} {name!r} is of the package {whose}, which is not installed here (no entry point "
                 f"{name!r} of it in {self.entry_points}{instead}); install it: pip install {package}"
             )
         if not found:
@@ -109,7 +112,7 @@ class Group(Generic[T]):
         try:
             found: object = EntryPoint(plugin.name, plugin.target, plugin.group).load()
         except (Exception, SystemExit) as error:  # whatever the code of others does
-            raise SetupError(self._told(plugin, f"cannot be imported ({_line(error)})")) from error
+            raise SetupError(self._told(plugin, f"cannot be imported ({line(error)})")) from error
         contract = self._contract()
         if not (isinstance(found, type) and issubclass(found, contract)):
             raise SetupError(self._told(plugin, f"is not derived from {self.contract}"))
@@ -119,6 +122,7 @@ class Group(Generic[T]):
             raise SetupError(self._told(plugin, f"calls itself {said!r}: both names must be the same"))
         if (wrong := found.problem()) is not None:
             raise SetupError(self._told(plugin, wrong))
+        _classes[found] = plugin
         return found
 
     def _contract(self) -> type[T]:
@@ -161,6 +165,19 @@ def misdeclared(kind: type, settings: type | None = None, *, version: bool = Tru
     return None
 
 
+def behind(kind: type) -> Plugin | None:
+    """The entry point that a class was loaded from; None for a class of ours."""
+    return _classes.get(kind)
+
+
+def everything() -> Sequence[Plugin]:
+    """Every entry point that installed packages declare for the toolkit, whatever it adds."""
+    from importlib import metadata
+
+    groups = sorted(group for group in metadata.entry_points().groups if group.startswith("lhq."))
+    return [plugin for group in groups for plugin in _declared(group, tuple(sys.path))]
+
+
 @functools.lru_cache(maxsize=64)
 def _declared(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
     """The entry points of a group; kept for each search path, for looking takes a hundredth of a second."""
@@ -175,6 +192,7 @@ def _declared(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
     return tuple(sorted(found, key=lambda one: (one.name, one.package)))
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """An error of any kind in one line."""
     said = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from manifests.errors import SetupError
+from manifests.texts import read_lines
 
 QUERIES = Path(__file__).parent / "queries.txt"  # the shipped list
 LONGEST = 200  # characters; more is no search
@@ -23,10 +24,7 @@ def read_queries(path: Path = QUERIES) -> tuple[str, ...]:
     Raises SetupError, naming file and line, for a file that cannot be read or holds no query, a query that is too
     long or has characters no one types, or one that stands twice (but for case and spaces).
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"the list of queries {path} cannot be read: {error}") from error
+    lines = read_lines(path, "the list of queries")
     queries: list[str] = []
     first_line: dict[str, int] = {}
     errors: list[str] = []

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,22 @@ DEFAULT = "curated"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+class _UsedFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    kind: str
+    name: str
+    package: str
+    version: str
+
+
 class _StepFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     stage: str
     settings: dict[str, Any]
     fingerprint: str | None
     package: str | None = None
+    package_version: str | None = None
+    uses: list[_UsedFile] = []
 
 
 class _RecipeFormat(BaseModel):
@@ -43,21 +53,35 @@ class _RecipeFile(BaseModel):
 
 
 @dataclass(frozen=True)
+class Used:
+    """A thing of another package that a stage measures with: its kind (`detector`), its name, the package."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Step:
     """One stage of a recipe. `fingerprint` names its measurements; None before any, or for a metadata stage.
 
-    `package`: the one that brings the stage, where it is not ours.
+    `package` and `package_version`: what brings the stage, where it is not ours. `uses`: what else is not ours.
     """
 
     stage: str
     settings: Mapping[str, Any]
     fingerprint: str | None = None
     package: str | None = None
+    package_version: str | None = None
+    uses: tuple[Used, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """What the recipe's file says of it."""
+        """What the recipe's file says of it: of packages nothing where all is ours."""
         facts = {"stage": self.stage, "settings": dict(self.settings), "fingerprint": self.fingerprint}
-        return facts if self.package is None else {**facts, "package": self.package}
+        whose = {"package": self.package, "package_version": self.package_version}
+        facts |= {name: value for name, value in whose.items() if value is not None}
+        return {**facts, "uses": [asdict(one) for one in self.uses]} if self.uses else facts
 
 
 @dataclass(frozen=True)
@@ -112,8 +136,12 @@ def load(root: Path, name: str) -> Recipe | None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise SetupError(f"{path} is not a readable recipe ({where}: {first['msg']}); restore or remove it") from error
-    steps = tuple(Step(step.stage, step.settings, step.fingerprint, step.package) for step in facts.steps)
-    return Recipe(name, steps, facts.reviews)
+    return Recipe(name, tuple(map(_step, facts.steps)), facts.reviews)
+
+
+def _step(said: _StepFile) -> Step:
+    uses = tuple(Used(**one.model_dump()) for one in said.uses)
+    return Step(said.stage, said.settings, said.fingerprint, said.package, said.package_version, uses)
 
 
 def names(root: Path) -> list[str]:

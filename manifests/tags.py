@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from manifests.errors import SetupError
+from manifests.texts import read_lines
 
 BLACKLIST = Path(__file__).parent / "tag_blacklist.txt"  # the shipped list of tags that reject a photo
 
@@ -49,10 +50,7 @@ def read_list(path: Path) -> frozenset[str]:
     An entry is a whole tag, or the beginning of tags followed by `*`. Raises SetupError, naming file and line,
     for a file that cannot be read, a line not in normalised form, or an entry that stands twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"the tag list {path} cannot be read: {error}") from error
+    lines = read_lines(path, "the tag list")
     first_line: dict[str, int] = {}
     errors: list[str] = []
     for number, line in enumerate(lines, start=1):

@@ -16,7 +16,7 @@ from manifests.settings import parse
 from pipelines.engine.measure import Measured, bring_up_to_date, current_fingerprint, sweep
 from pipelines.engine.pool import Pool
 from pipelines.engine.stage import Stage
-from pipelines.filters import STAGES, in_order, make_stage, package_of
+from pipelines.filters import STAGES, brought_by, in_order, make_stage, used_by
 from pipelines.funnel import Found, Funnel, columns_read, in_funnel_order, stage_of
 
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {  # what a budget of the benchmark sets, by stage
@@ -179,14 +179,16 @@ def changed(recipe: Recipe, request: Request) -> Recipe:
 def _step(recipe: Recipe, name: str, settings: Mapping[str, str]) -> Step:
     """The step with new settings; its fingerprint stays while the measuring parameters do."""
     old = recipe.step(name)
-    package = package_of(name)
     stage = make_stage(name, {**(old.settings if old else {}), **settings})
+    uses = used_by(stage, old)
     if old is None or settings:
         stage.weights_hash()  # SetupError where a file they name is missing, before the recipe says so for good
-    whole = stage.settings.model_dump(mode="json")
+    plugin = brought_by(name)
+    package, version = (plugin.package, plugin.version) if plugin else (None, None)
+    step = Step(name, stage.settings.model_dump(mode="json"), None, package, version, uses)
     if old is not None and make_stage(name, old.settings).settings.measuring() == stage.settings.measuring():
-        return Step(name, whole, old.fingerprint, package)
-    return Step(name, whole, package=package)
+        return replace(step, fingerprint=old.fingerprint)
+    return step
 
 
 def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:

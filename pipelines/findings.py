@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 from manifests import plain_json, recipes, reviews
 from manifests.dataset import Dataset
 from manifests.errors import SetupError
-from manifests.recipes import Step
 from manifests.tables import read_through
 from pipelines import frontier
-from pipelines.filters import STAGES
+from pipelines.filters import absent_from
 
 
 class Kind(StrEnum):
@@ -77,7 +76,7 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
             found.findings.append(Finding(Kind.RECIPE, f"subsets/{name}.json", str(error)))
             continue
         for step in recipe.steps if recipe else ():
-            if (absent := _absent(step)) is not None:
+            if (absent := absent_from(step)) is not None:
                 found.notes.append(f"the recipe of subset {name!r} can be read but not used: {absent}")
             folder = dataset.fits_folder(step.stage)
             if step.fingerprint and folder.is_dir() and not (folder / step.fingerprint / "fit.json").is_file():
@@ -92,17 +91,6 @@ def _check_subsets(dataset: Dataset, found: Verified) -> None:
                 read_through(file)
         except (pa.ArrowException, OSError) as error:
             found.findings.append(Finding(Kind.CACHE, inside(dataset, path), str(error).splitlines()[0]))
-
-
-def _absent(step: Step) -> str | None:
-    """Why a stage of another package cannot be used here; None where nothing is seen to be wrong."""
-    if step.package is None:
-        return None
-    try:
-        STAGES.plugin(step.stage, step.package)
-    except SetupError as error:
-        return str(error)
-    return None
 
 
 def _problem_of_fit(path: Path) -> str | None:

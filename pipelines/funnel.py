@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import reviews, schema
+from manifests import blame, reviews, schema
 from manifests.dataset import Dataset
 from manifests.digests import Digests
 from manifests.errors import MisuseError, SetupError
@@ -27,7 +27,7 @@ from manifests.reviews import Verdicts
 from manifests.rows import latest_at, sorted_by, take
 from pipelines.engine.measure import measurements
 from pipelines.engine.stage import Stage
-from pipelines.filters import make_stage, stage_type
+from pipelines.filters import STAGES, make_stage, stage_type
 
 ALWAYS_READ = ("photo_id", "sha256", "path", "file_status", "file_error")
 NOT_REACHED, KEPT, REJECTED, ERROR, PENDING = range(5)
@@ -155,6 +155,8 @@ class Funnel:
         if stage.min_side is not None:
             rows, measured = self._measured(stage, fingerprint, found or self.find(stage, fingerprint), outcome)
         verdicts = stage.decide(self._view(stage, rows, measured))
+        if len(verdicts.keep) != len(rows):
+            raise blame.broken(type(stage), f"gave {len(verdicts.keep)} verdicts on {len(rows)} photos")
         keep = np.asarray(verdicts.keep, dtype=bool)
         outcome.state[rows] = np.where(keep, KEPT, REJECTED)
         outcome.reason[rows] = np.asarray(verdicts.reason, dtype=object)
@@ -247,6 +249,8 @@ def stage_of(recipe: Recipe, step: Step) -> Stage[Any]:
     """The stage of a stored recipe; SetupError where neither this toolkit nor a package that is installed has it."""
     drop = f"lhq filter DATASET --subset {recipe.name} --drop {step.stage}"
     try:
+        if step.package is not None:
+            STAGES.plugin(step.stage, step.package, step.package_version)
         return make_stage(step.stage, step.settings, step.package)
     except MisuseError as error:
         raise SetupError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from benchmarks.recipes import Recipe
 from benchmarks.seeds import runs_below
 from lhq_toolkit.benchmark import DETAILS, known_row
 from lhq_toolkit.terminal import printable
+from manifests import plain_json
 
 FRAMES = samples.STRIP_FRAMES
 HEIGHT = 128  # pixels, at most, of a strip
@@ -110,7 +110,7 @@ def _drawn(run: Path, recipe: Recipe) -> Drawn:
 def _details(run: Path) -> tuple[dict[str, Any], Points, Points]:
     """What was measured of a run, and what figures show of it; nothing where the toolkit did not write it so."""
     try:
-        details: dict[str, Any] = json.loads((run / DETAILS).read_bytes())
+        details: dict[str, Any] = plain_json.loads((run / DETAILS).read_bytes())
         told = details.get("connection_difficulty") or []
         difficulty = tuple((float(one["frames_from_anchor"]), float(one.get("fid", one.get("fd")))) for one in told)
         told = (details.get("repetition") or {}).get("similarity", [])

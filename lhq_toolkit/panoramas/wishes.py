@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**64 - 1
 FARTHEST = 2**48  # anchors
-_FRAME = re.compile(r"(\d+)-(\d+)")
+_SEED = re.compile(r"[0-9]{1,20}")
+_FRAME = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_SHOWN = 60  # characters of what is wrong
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def connected(wishes: Wishes, generator: alis.Generator) -> tuple[Anchors, int]:
             if generator.sizes.anchor_distance % 2:  # coordinates repeat every two frames
                 free += free % 2
             edit = Frame(free, _check_seed("--connect", int(found[1])), _below(int(found[2]), one))
-        elif one.isdecimal():
+        elif _SEED.fullmatch(one):
             edit = Stretch(free, 1, _check_seed("--connect", int(one)), 0)
         else:
             edit = Given(free, _latents(Path(one), generator))
@@ -136,13 +138,20 @@ def _latents(path: Path, generator: alis.Generator) -> Any:
     except (OSError, SafetensorError) as error:
         raise SetupError(f"{path} cannot be read as safetensors: {error}") from error
     wanted = {"w": generator.sizes.w_dim, "z": generator.sizes.z_dim}
-    found = [name for name, width in wanted.items() if name in tensors and tensors[name].shape[1:] == (width,)]
-    if len(found) != 1 or not len(tensors[found[0]]) or not tensors[found[0]].isfinite().all():
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    fitting = {
+        name: tensors[name].to(torch.float32)
+        for name, width in wanted.items()
+        if name in tensors and tensors[name].shape[1:] == (width,) and tensors[name].dtype in kinds
+    }
+    found = list(fitting)
+    if len(found) != 1 or not len(fitting[found[0]]) or not fitting[found[0]].isfinite().all():
+        there = ", ".join(f"{ascii(name)[1:-1][:_SHOWN]} {list(tensor.shape)}" for name, tensor in tensors.items())
         raise SetupError(
-            f"{path}: one tensor is wanted, w [n, {wanted['w']}] or z [n, {wanted['z']}], of finite numbers; there are "
-            + (", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items()) or "none")
+            f"{path}: one tensor is wanted, w [n, {wanted['w']}] or z [n, {wanted['z']}], of finite floating-point "
+            f"numbers; there are {there[: 10 * _SHOWN] or 'none'}"
         )
-    latents = tensors[found[0]].to(generator.device, torch.float32)
+    latents = fitting[found[0]].to(generator.device)
     with torch.no_grad():
         return latents if found == ["w"] else generator.mapping(latents)
 
@@ -152,7 +161,7 @@ def _three(option: str, text: str, form: str) -> tuple[int, int, int]:
     try:
         first, second, third = (int(part) for part in parts)
     except ValueError as error:
-        raise MisuseError(f"{option} {text}: give {form}, three whole numbers") from error
+        raise MisuseError(f"{option} {text[:_SHOWN]}: give {form}, three whole numbers") from error
     _below(abs(first), text)
     _below(abs(second), text)
     return first, second, third
@@ -160,13 +169,13 @@ def _three(option: str, text: str, form: str) -> tuple[int, int, int]:
 
 def _below(number: int, text: str) -> int:
     if number >= FARTHEST:
-        raise MisuseError(f"{text}: so far is no anchor; stay below {FARTHEST:,}")
+        raise MisuseError(f"{text[:_SHOWN]}: so far is no anchor; stay below {FARTHEST:,}")
     return number
 
 
 def _check_seed(option: str, seed: int) -> int:
     if not 0 <= seed <= LARGEST_SEED:
-        raise MisuseError(f"{option}: seed {seed}: give one from 0 to {LARGEST_SEED}")
+        raise MisuseError(f"{option}: seed {str(seed)[:_SHOWN]}: give one from 0 to {LARGEST_SEED}")
     return seed
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests import blame
 from manifests.errors import SetupError
 from pipelines.engine import threads, version
 from pipelines.engine.feed import Feed
@@ -36,10 +37,12 @@ class _Actor:
                 "a Ray node runs another checkout of LHQ Toolkit than this one; "
                 "bring every node to the same commit and try again"
             )
-        self._worker.setup(self._share)
+        with blame.naming():
+            self._worker.setup(self._share)
 
     def run(self, items: Sequence[Any]) -> Batch:
-        return self._worker.run(items)
+        with blame.naming():
+            return self._worker.run(items)
 
 
 @dataclass(eq=False)

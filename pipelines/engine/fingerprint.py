@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from manifests.plugins import behind
 from pipelines.engine.stage import Stage
 
 
@@ -16,12 +17,14 @@ def hash_of_set(sha256s: Iterable[str]) -> str:
 
 
 def identity(stage: Stage[Any]) -> dict[str, Any]:
-    """Everything but the photos it was fitted on: version, measuring parameters, weights."""
+    """Everything but the photos it was fitted on: version, measuring parameters, weights; the package, if not ours."""
+    plugin = behind(type(stage))
     return {
         "stage": stage.name,
         "version": stage.version,
         "measuring": stage.settings.measuring(),
         "weights": stage.weights_hash(),
+        **({} if plugin is None else {"package": plugin.package}),
     }
 
 

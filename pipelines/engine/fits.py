@@ -92,6 +92,7 @@ def _all(folder: Path) -> list[tuple[Fit, dict[str, Any]]]:
         try:
             facts = plain_json.mapping(path.read_bytes())
             made_by = {name: facts[name] for name in ("stage", "version", "measuring", "weights")}
+            made_by |= {"package": facts["package"]} if "package" in facts else {}
             fit = Fit(path.parent, path.parent.name, int(facts["number"]), str(facts["fitted_on"]))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise _damaged(path, error) from error

@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import faults, schema, store
+from manifests import blame, faults, schema, store
 from manifests.dataset import Dataset, stage_lock
 from manifests.decode import decode
 from manifests.errors import InputError, SetupError
 from manifests.locks import Lock
+from manifests.plugins import line
 from manifests.rows import latest, not_in, sorted_by
 from pipelines.engine import fits, threads
 from pipelines.engine.fingerprint import fingerprint, hash_of_set
@@ -205,11 +206,17 @@ class StageWorker:
         back = set(self.reader.take_back())
         open_ = [item for item in items if item[0] not in done]
         return Batch(
-            pa.Table.from_pylist(work.rows, schema=self._schema),
+            self._table(work.rows),
             len(work.rows),
             left=[item for item in open_ if item in back],
             kept=[item for item in open_ if item not in back],
         )
+
+    def _table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        try:
+            return pa.Table.from_pylist(rows, schema=self._schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise blame.broken(type(self.stage), f"measured what its columns cannot hold ({line(error)})") from error
 
     def run_all(self, items: Sequence[ImageItem]) -> list[Batch]:
         """Measure all of the images, in as many calls as that takes."""
@@ -267,7 +274,13 @@ class _Work:
 
         def measure(items: Sequence[ImageItem]) -> Mapping[str, Sequence[Any]]:
             images = [self._reader.result(item) for item in items]
-            return self._stage.measure([sha256 for sha256, _ in items], images)
+            found = self._stage.measure([sha256 for sha256, _ in items], images)
+            for name in self._stage.columns:
+                if len(found.get(name, ())) != len(items):
+                    raise blame.broken(
+                        type(self._stage), f"did not measure one {name!r} for each of {len(items)} images"
+                    )
+            return found
 
         for part, columns in self._worker.halving.call(measure, group):
             for at, (sha256, _) in enumerate(part):

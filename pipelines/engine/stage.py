@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests import schema
-from manifests.plugins import misdeclared
+from manifests.plugins import Group, misdeclared
 
 _TAKEN = {  # columns of views and of measurement tables
     *("photo_id", "path", "fingerprint", "error", "others", *schema.PHOTOS.names),
@@ -114,6 +114,10 @@ class Stage(ABC, Generic[S]):
     def reads(self) -> Sequence[str] | None:
         """Columns of the view that `decide` looks at besides `photo_id` and the stage's own; None: all of them."""
         return None
+
+    def uses(self) -> Sequence[tuple[Group[Any], str]]:
+        """What of other packages, besides the stage itself, measures with these settings: each kind and name."""
+        return ()
 
     def weights_hash(self) -> str | None:
         """Hash of files that measuring or deciding depends on besides the settings: weights, a list; None for none."""

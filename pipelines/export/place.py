@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -19,8 +20,10 @@ from urllib.parse import urlsplit
 
 from manifests import atomic, plain_json
 from manifests.errors import MisuseError, SetupError, TransientError
+from manifests.plugins import line
 
 WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"}  # an object is there once its upload ended
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?:(?!::)[^\x00-\x20\x7f])+")  # '::' would put one file system into another
 CONNECTIONS = 8  # uploads at a time
 
 
@@ -43,15 +46,20 @@ class Remote:
         """The place at a URL; MisuseError or SetupError where there is no way to it."""
         try:
             parts = urlsplit(url)
-            if parts.password or "@" in parts.netloc:
-                raise MisuseError("the URL holds a name or password: leave them out and use the store's own settings")
+        except ValueError as error:
+            raise MisuseError(f"{url} is no URL ({error})") from error
+        if parts.password or "@" in parts.netloc:
+            raise MisuseError("the URL holds a name or password: leave them out and use the store's own settings")
+        if not _ADDRESS.fullmatch(url):
+            raise MisuseError(f"{url} is no plain URL: give one such as s3://bucket/name")
+        try:
             import fsspec
 
             filesystem, root = fsspec.url_to_fs(url)
         except ImportError as error:
             raise SetupError(f"{url}: {error}") from error
-        except ValueError as error:
-            raise MisuseError(f"{url} cannot be exported to ({error})") from error
+        except Exception as error:  # file systems have each their own
+            raise MisuseError(f"{url} cannot be exported to ({line(error)})") from error
         return Remote(url.rstrip("/"), filesystem, str(root).rstrip("/"), parts.scheme)
 
     def read(self, name: str) -> bytes | None:
@@ -117,7 +125,7 @@ class Remote:
                 raise TransientError(
                     f"{self.url}: {type(error).__name__}: {error}; run the same command again"
                 ) from error
-            raise
+            raise SetupError(f"{self.url} cannot be used ({line(error)}): check the URL and its library") from error
 
 
 def send(remote: Remote, out: Path, names: Sequence[str], journal: Path, sent: Callable[[], None]) -> None:

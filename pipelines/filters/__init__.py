@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from manifests.plugins import Group
+from manifests.errors import SetupError
+from manifests.plugins import Group, Plugin
+from manifests.recipes import Step, Used
 from manifests.settings import validated
 from pipelines.engine.stage import Stage
 from pipelines.filters.duplicates import Duplicates
 from pipelines.filters.invariance import Invariance
 from pipelines.filters.likelihood import Likelihood
 from pipelines.filters.objects import Objects
+from pipelines.filters.objects_detectors import DETECTORS
 from pipelines.filters.resolution import Resolution
 from pipelines.filters.tags import Tags
 
@@ -32,9 +35,36 @@ def make_stage(name: str, settings: Mapping[str, Any], package: str | None = Non
     return kind(validated(kind.settings_type, settings, f"{name}."))
 
 
-def package_of(name: str) -> str | None:
-    """The package that brings a stage; None for ours."""
-    return None if name in OURS else STAGES.plugin(name).package
+def brought_by(name: str) -> Plugin | None:
+    """The plug-in that is a stage; None for ours."""
+    return None if name in OURS else STAGES.plugin(name)
+
+
+def used_by(stage: Stage[Any], before: Step | None) -> tuple[Used, ...]:
+    """What of other packages the stage measures with, of the packages that its step named `before`.
+
+    Raises as `Group.plugin` does.
+    """
+    known = {(one.kind, one.name): one for one in (before.uses if before else ())}
+    found = []
+    for group, name in stage.uses():
+        old = known.get((group.word, name))
+        plugin = group.plugin(name, old.package, old.version) if old else group.plugin(name)
+        found.append(Used(group.word, name, plugin.package, plugin.version))
+    return tuple(found)
+
+
+def absent_from(step: Step) -> str | None:
+    """Why a step cannot be measured or decided here, as far as packages go; None where nothing is seen to be wrong."""
+    try:
+        if step.package is not None:
+            STAGES.plugin(step.stage, step.package, step.package_version)
+        for one in step.uses:
+            if one.kind == DETECTORS.word:
+                DETECTORS.plugin(one.name, one.package, one.version)
+    except SetupError as error:
+        return str(error)
+    return None
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from manifests import blame
+from manifests.plugins import Group
 from manifests.rows import in_one
 from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
 from pipelines.filters import objects_detectors, objects_thresholds
@@ -105,6 +107,11 @@ class Objects(Stage[ObjectsSettings]):
         _ = self.thresholds  # a list that is wrong is told of before anything is measured
         return objects_detectors.weights_hash(self.settings.detector, self.settings.weights)
 
+    def uses(self) -> Sequence[tuple[Group[Any], str]]:
+        """The detector, where it is not one of ours."""
+        name = self.settings.detector
+        return () if name in objects_detectors.DETECTORS.ours else ((objects_detectors.DETECTORS, name),)
+
     def setup(self, artefact: Path | None) -> None:
         """Load the network."""
         del artefact
@@ -123,6 +130,8 @@ class Objects(Stage[ObjectsSettings]):
     def measure(self, sha256s: Sequence[str], images: Sequence[Frame]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002
         """`classes`, `scores`, `boxes` and `areas` of everything that the detector found, in its order."""
         found = self._detector.detect(images)
+        if len(found) != len(images):
+            raise blame.broken(type(self._detector), f"told of {len(found)} frames where it was shown {len(images)}")
         return {
             "classes": [list(one.classes) for one in found],
             "scores": [one.scores.tolist() for one in found],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import SetupError
+from manifests.texts import read_lines
 
 DEFAULTS = Path(__file__).with_name("objects_classes.txt")
 NEVER = "never"
@@ -22,10 +23,7 @@ class Threshold:
 
 def read(path: Path) -> dict[str, Threshold]:
     """The classes of a file, one a line: `name score area`, `#` begins a comment. SetupError names what is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"the list of classes {path} cannot be read ({error})") from error
+    lines = read_lines(path, "the list of classes")
     found: dict[str, Threshold] = {}
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

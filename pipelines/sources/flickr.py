@@ -25,7 +25,7 @@ from pipelines.sources.flickr_rows import EXTRAS, is_public_photo, photo_of
 from pipelines.sources.flickr_windows import Windows
 from pipelines.sources.stored import photos_of
 from pipelines.web.api import KEY, Api, checked_url
-from pipelines.web.fields import mapping, whole
+from pipelines.web.fields import mapping, stored, whole
 from pipelines.web.keys import Secret
 from pipelines.web.quota import Quota
 from pipelines.web.rate import Rate
@@ -109,7 +109,7 @@ class Flickr(Source):
         return [*left_out, *dict.fromkeys(self._remarks), FLICKR_NOTICE]
 
     def _search(self, query: str, number: str, task: str, cursor: str | None) -> Iterator[Page]:
-        windows = Windows.read(cursor) if cursor else Windows.begin(time.time())
+        windows = Windows.read(cursor) or Windows.begin(time.time())
         seen = set[str]()  # ids in the window being read
         while not windows.done:
             window = windows.left[0]
@@ -147,10 +147,8 @@ class Flickr(Source):
 
     def _learn_licenses(self, listing: Listing, task: str) -> Iterator[Page]:
         """What Flickr's numbers mean: asked once per dataset and recheck, because the numbers are Flickr's to give."""
-        told: Mapping[str, Sequence[str | None]]
-        if listing.is_done(task):
-            told = json.loads(listing.cursor(task) or "{}")
-        else:
+        told = _licenses(listing.cursor(task)) if listing.is_done(task) else None
+        if told is None:
             told = self._calls.licenses()
             yield Page((), task, json.dumps(told, sort_keys=True), done=True)
         for number, (name, url) in told.items():
@@ -161,7 +159,7 @@ class Flickr(Source):
                 raise MisuseError(f"--flickr-licenses: {number} is no free licence of Flickr's; those are {known}")
 
     def _looked_up(self, photo: Photo) -> Photo:
-        now, extra = datetime.now(UTC), mapping(json.loads(photo.extra))
+        now, extra = datetime.now(UTC), mapping(stored(photo.extra))
         extra.pop("gone", None)
         told = self._calls.photo(photo.source_id)
         number = str(told.get("license")) if told else None
@@ -173,3 +171,12 @@ class Flickr(Source):
             credit = attribution(photo.title, photo.author, new, photo.page_url)
             photo = dataclasses.replace(photo, license=new.spdx, license_url=new.url, attribution=credit)
         return dataclasses.replace(photo, seen_at=now, extra=json.dumps(extra, sort_keys=True))
+
+
+def _licenses(cursor: str | None) -> Mapping[str, Sequence[str | None]] | None:
+    """Name and address by number, as they were noted; None where that is none."""
+    told = mapping(stored(cursor))
+    pairs = [pair if isinstance(pair, list) else [] for pair in told.values()]
+    if not pairs or any(len(pair) != 2 or any(not isinstance(one, str | None) for one in pair) for pair in pairs):
+        return None
+    return told

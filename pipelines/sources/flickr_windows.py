@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
+from pipelines.web.fields import mapping, sequence, stored
+
 PER_PAGE = 500  # the most the API gives; never changed while paging
 LAST_PAGE = 8  # behind it pages repeat: 8 * 500 = 4,000
 HALVED_FROM = 3_000  # reported total
@@ -33,10 +35,14 @@ class Windows:
         return Windows(((FIRST_SECOND, int(now)),))
 
     @staticmethod
-    def read(cursor: str) -> Windows:
-        """From the text that `written` gave."""
-        stored = json.loads(cursor)
-        return Windows(tuple((first, last) for first, last in stored["left"]), stored["page"], stored["rank"])
+    def read(cursor: str | None) -> Windows | None:
+        """From the text that `written` gave; None for any other."""
+        said = mapping(stored(cursor))
+        pairs = [sequence(one) for one in sequence(said.get("left"))]
+        numbers = [said.get("page"), said.get("rank"), *(one for pair in pairs for one in pair)]
+        if any(len(pair) != 2 for pair in pairs) or not all(type(one) is int and 0 <= one < 2**40 for one in numbers):
+            return None
+        return Windows(tuple((first, last) for first, last in pairs), said["page"], said["rank"])
 
     def written(self) -> str:
         """As a cursor."""

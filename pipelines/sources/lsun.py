@@ -30,6 +30,7 @@ from manifests.records import Photo
 from manifests.tags import normalise_tags
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, Found, Listing, Page, Source, Wanted
+from pipelines.web.fields import mapping, stored
 
 PAGE = 4096  # keys
 DATA = "data.mdb"
@@ -85,8 +86,11 @@ class Lsun(Source):
                 return
 
     def prepare(self, photo: Mapping[str, Any]) -> str | None:
-        """The name of its database."""
-        return str(json.loads(photo["extra"])["database"])
+        """The name of its database. InputError where its row has none of those that are crawled."""
+        name = mapping(stored(photo["extra"])).get("database")
+        if not isinstance(name, str) or name not in self._folders:
+            raise InputError("its row names no database of --path")
+        return name
 
     def fetcher(self) -> LsunFetcher:
         return LsunFetcher({name: str(folder) for name, folder in self._folders.items()})

@@ -22,7 +22,7 @@ from manifests.tags import normalise_tags
 from pipelines.sources.base import Fetcher, Found, Listing, Page, RefusedError, Source, UnavailableError
 from pipelines.sources.stored import photos_of
 from pipelines.web.api import KEY, Api, RefusalError, Trouble, checked_url
-from pipelines.web.fields import mapping, moment, pixels, sequence, text
+from pipelines.web.fields import mapping, moment, pixels, sequence, stored, text, whole
 from pipelines.web.keys import UNSPLASH_KEY, Secret
 from pipelines.web.quota import Quota
 from pipelines.web.rate import Rate
@@ -87,7 +87,7 @@ class Unsplash(Source):
         for query in self._queries:
             task = f"search {query}"
             if not listing.is_done(task):
-                yield from self._search(query, task, int(listing.cursor(task) or "1"))
+                yield from self._search(query, task, whole(listing.cursor(task)) or 1)
             elif (told := listing.cursor(task) or "").startswith(_REFUSED):
                 self._refused[query] = told.removeprefix(_REFUSED)
         if self._full_tags:
@@ -100,7 +100,7 @@ class Unsplash(Source):
 
     def prepare(self, photo: Mapping[str, Any]) -> str | None:
         """Call the photo's `download_location`, then give the address of its picture, with the size asked for."""
-        place = text(mapping(_parsed(photo["extra"])).get("download_location"))
+        place = text(mapping(stored(photo["extra"])).get("download_location"))
         if place is None or not photo["image_url"]:
             raise InputError("Unsplash named no place to download it from")
         try:
@@ -151,7 +151,7 @@ class Unsplash(Source):
     def _details(self, listing: Listing, task: str, wanted: Any, after: str = "") -> Iterator[Page]:
         """One page per photo, in order of id; the task's cursor is the last one's id."""
         for photo in photos_of(listing):
-            extra = mapping(_parsed(photo.extra))
+            extra = mapping(stored(photo.extra))
             if photo.photo_id <= after or not wanted(extra):
                 continue
             now = datetime.now(UTC)
@@ -167,7 +167,7 @@ class Unsplash(Source):
                 if found.photo_id != photo.photo_id:  # not the photo asked for: what is stored stays
                     found = _with_extra(photo, now, extra | {"full_tags": True})
                 elif _unwanted(row) == PREMIUM:
-                    found = _with_extra(found, now, mapping(_parsed(found.extra)) | {"premium": True})
+                    found = _with_extra(found, now, mapping(stored(found.extra)) | {"premium": True})
             yield Page([Found(found, None)], task, photo.photo_id)
 
     def _ask(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -244,10 +244,3 @@ def _name(user: Mapping[str, Any]) -> str | None:
 
 def _with_extra(photo: Photo, now: datetime, extra: Mapping[str, Any]) -> Photo:
     return dataclasses.replace(photo, seen_at=now, extra=json.dumps(extra, sort_keys=True))
-
-
-def _parsed(extra: str | None) -> Any:
-    try:
-        return json.loads(extra or "{}")
-    except ValueError:
-        return {}

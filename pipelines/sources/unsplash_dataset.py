@@ -30,7 +30,7 @@ from manifests.tags import normalise_tags
 from pipelines.sources import delimited
 from pipelines.sources.base import Fetcher, Found, Listing, Page, RefusedError, Source
 from pipelines.sources.unsplash import HOSTS, PREMIUM, sized
-from pipelines.web.fields import moment, pixels, text
+from pipelines.web.fields import moment, pixels, text, whole
 from pipelines.web.hosts import AllowList
 
 MIN_CONFIDENCE = 50.0  # percent
@@ -127,7 +127,7 @@ class UnsplashDataset(Source):
             self._divide(photos, keywords)
             for task, own, tags in zip(tasks, photos, keywords, strict=True):
                 if not listing.is_done(task):
-                    yield from self._join(task, own, tags, int(listing.cursor(task) or "0"))
+                    yield from self._join(task, own, tags, whole(listing.cursor(task)) or 0)
 
     def sizes(self) -> Iterator[tuple[int, int] | None]:
         """Width and height of every photo that `pages` would list, in pixels; None where the release does not tell."""

@@ -6,8 +6,18 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from manifests import plain_json
+
 _LARGEST = 2**31 - 1  # what the tables hold
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stored(text: str | None) -> Any:
+    """What a JSON text of a dataset's tables stands for, whoever wrote it there; None where it is none."""
+    try:
+        return plain_json.loads(text or "null")
+    except ValueError:
+        return None
 
 
 def mapping(value: Any) -> dict[str, Any]:

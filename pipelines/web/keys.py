@@ -16,6 +16,7 @@ from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 from manifests.errors import SetupError
+from manifests.texts import read_lines
 
 UNSPLASH_KEY = "UNSPLASH_ACCESS_KEY"
 FLICKR_KEY = "FLICKR_API_KEY"
@@ -92,14 +93,10 @@ def scrub(data: bytes, secret: Secret) -> bytes:
 
 def _read(file: Path) -> Mapping[str, str]:
     """NAME=value lines; quotes around a value go, as does ` # a comment` after one without quotes."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
+    if not file.exists():
         return {}
-    except (OSError, UnicodeDecodeError):
-        raise SetupError(f"{file.resolve()} cannot be read; mend or remove it") from None
     values = {}
-    for line in lines:
+    for line in read_lines(file.resolve(), "the keys in"):
         if found := _LINE.fullmatch(line.strip()):
             value = found["value"].strip()
             if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":

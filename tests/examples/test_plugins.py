@@ -168,7 +168,7 @@ def test_the_filter_measures_once_and_decides_many_times(dataset, run):
     assert "sharpness: 0 images measured" in second
     assert json.loads(run("status", dataset, "--json"))["curated"] == 12
     (step,) = json.loads((dataset / "subsets" / "curated.json").read_text())["steps"]
-    assert (step["stage"], step["package"]) == ("sharpness", "lhq-example-plugins")
+    assert (step["stage"], step["package"], step["package_version"]) == ("sharpness", "lhq-example-plugins", "0.1")
     third = run("filter", dataset, "--set", "sharpness.side=64", "--workers", "0")
     assert "sharpness: 12 images measured" in third
     run("report", dataset, "-o", dataset.with_suffix(".html"))
@@ -190,6 +190,26 @@ def test_the_detector_serves_the_stage_of_objects(dataset, run):
     ((photo, reason),) = found
     assert photo == "jsonl:list/01.png"
     assert reason.startswith("blob")
+    (step,) = json.loads((dataset / "subsets" / "curated.json").read_text())["steps"]
+    package = {"package": "lhq-example-plugins", "version": "0.1"}
+    assert step["uses"] == [{"kind": "detector", "name": "blobs", **package}]
+
+
+def test_without_the_package_of_a_detector_what_it_found_is_decided_on_and_nothing_is_measured(
+    dataset, installed, run, monkeypatch
+):
+    classes = PLACE / "lhq_example_plugins" / "blobs.txt"
+    chosen = ("--set", "objects.detector=blobs", "--set", f"objects.classes={classes}")
+    run("filter", dataset, "--objects", *chosen, "--workers", "0")
+    before = run("status", dataset)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(installed)])
+    missing = "detector 'blobs' is of the package lhq-example-plugins 0.1, which is not installed here"
+    assert run("status", dataset) == before
+    assert missing in run("verify", dataset)
+    said = run("filter", dataset, "--workers", "0", code=1)
+    assert missing in said
+    assert "pip install lhq-example-plugins" in said
+    assert "objects: 12 images" in run("filter", dataset, "--set", "objects.detector=small", "--workers", "0")
 
 
 def test_a_blob_is_where_it_was_painted_and_light_is_none(installed):
@@ -318,7 +338,7 @@ def test_without_the_package_every_command_says_what_is_missing_and_loses_nothin
         gone.setattr(sys, "path", [one for one in sys.path if one != str(installed)])
         for command in ("status", "filter", "review"):
             said = run(command, dataset, code=1)
-            assert "'sharpness' is of the package lhq-example-plugins, which is not installed here" in said
+            assert "'sharpness' is of the package lhq-example-plugins 0.1, which is not installed here" in said
             assert "pip install lhq-example-plugins, or take the stage out: lhq filter" in said
         run("manifest", dataset, "-o", dataset.with_suffix(".parquet"), code=1)
         assert not dataset.with_suffix(".parquet").exists()

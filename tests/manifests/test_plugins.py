@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from plugging import package
 
 from lhq_toolkit import cli
-from manifests.errors import MisuseError, SetupError
+from manifests.blame import naming
+from manifests.errors import MisuseError, PluginError, SetupError
+from pipelines.engine.fingerprint import fingerprint
+from pipelines.engine.stage import StageSettings
 from pipelines.filters import OURS, STAGES, in_order, stage_type
+from pipelines.filters.duplicates import Duplicates
 from pipelines.filters.tags import Tags
 
 GOOD = """
@@ -156,3 +163,97 @@ def test_doctor_lists_what_there_is_and_what_is_wrong(site, capfd):
     assert broken.startswith("!!")
     assert "pip uninstall bright-pack" in broken
     assert "of bright-pack that nothing looks at; there are: lhq.sources, lhq.filters" in unread
+
+
+FAULTY = """
+from pipelines.engine.stage import Stage, StageSettings, Verdicts
+import pyarrow as pa
+
+class Bright(Stage):
+    name = "bright"
+    version = 1
+    settings_type = StageSettings
+    min_side = 8
+    columns = {"light": pa.float32()}
+
+    def measure(self, sha256s, images):
+        return {"light": [1.0 for _ in images]}
+
+    def decide(self, view):
+        return Verdicts(keep=[True] * len(view), reason=[None] * len(view), value=[None] * len(view))
+"""
+AT = "(bright_pack.py, line "
+
+
+@pytest.fixture
+def pictured(site, tmp_path) -> Path:
+    """A dataset of three pictures."""
+    (tmp_path / "p").mkdir()
+    for at in range(3):
+        Image.new("RGB", (20, 20), (at, 0, 0)).save(tmp_path / "p" / f"{at}.png")
+    source = ("--source", "folder", "--path", str(tmp_path / "p"))
+    assert cli.run(["crawl", str(tmp_path / "d"), *source, "--workers", "0"]) == 0
+    return tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong", "says"),
+    [
+        ("[1.0 for _ in images]", "1 / 0", f"failed with ZeroDivisionError: division by zero {AT}"),
+        ("[1.0 for _ in images]", "open('/no/such').read()", "failed with FileNotFoundError: "),
+        ("[1.0 for _ in images]", "[1.0]", "did not measure one 'light' for each of 3 images"),
+        ("{'light'", "{'dark'", "did not measure one 'light' for each of 3 images"),
+        ("1.0 for", "'x' for", "measured what its columns cannot hold (ArrowInvalid: "),
+        ("return Verdicts(", "raise TypeError; return dict(", "failed with TypeError (bright_pack.py"),
+        (
+            "[True] * len(view), reason=[None] * len(view), value=[None] * len(view)",
+            "[], reason=[], value=[]",
+            "gave 0 verdicts on 3 p",
+        ),
+    ],
+)
+def test_what_fails_inside_a_plugin_is_told_with_its_package_and_whom_to_tell(site, pictured, capfd, good, wrong, says):
+    code = FAULTY.replace('{"light": [', "{'light': [")
+    assert good in code
+    package(
+        site,
+        "bright-pack",
+        {"lhq.filters": {"bright": "bright_pack:Bright"}},
+        {"bright_pack": code.replace(good, wrong)},
+    )
+    capfd.readouterr()
+    assert cli.run(["filter", str(pictured), "--stage", "bright", "--workers", "0"]) == 1
+    (told,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lhq: ")]
+    assert "'bright' of the package bright-pack 1.2 (entry point lhq.filters: bright_pack:Bright) " + says in told
+    assert "report it to the authors of that package" in told
+    assert "a bug" not in told
+
+
+def test_an_error_of_a_plugin_that_goes_to_another_process_carries_its_name(site):
+    package(site, "bright-pack", {"lhq.filters": {"bright": "bright_pack:Bright"}}, {"bright_pack": FAULTY})
+    stage = stage_type("bright")(StageSettings())
+    with (
+        pytest.raises(PluginError, match=r"'bright' of the package bright-pack 1\.2 .* failed with TypeError"),
+        naming(),
+    ):
+        stage.measure([], None)
+    with pytest.raises(ZeroDivisionError), naming():
+        print(1 / 0)
+    with pytest.raises(SetupError, match=r"^ours$"), naming():
+        raise SetupError("ours")
+
+
+def test_a_fingerprint_is_of_the_package_too_and_that_of_ours_is_as_it_was(site, monkeypatch):
+    marks = []
+    for name in ("one-pack", "two-pack"):
+        place = site / name
+        place.mkdir()
+        package(place, name, {"lhq.filters": {"bright": f"{name[:3]}:Bright"}}, {name[:3]: FAULTY})
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(place)
+            marks.append(fingerprint(stage_type("bright")(StageSettings()), None))
+    assert marks[0] != marks[1]
+    kept = {"stage": "duplicates", "version": Duplicates.version, "measuring": {}, "weights": None, "fitted_on": None}
+    ours = Duplicates(Duplicates.settings_type())
+    kept["measuring"] = ours.settings.measuring()
+    assert fingerprint(ours, None) == hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 
 INSERTED = [b"", b"\0", b"\xff\xfe", b"\n", b'"', b",", b"{", b"[", b"NaN", b"-1", b"1e999", b"9" * 400, b"../../x"]
+INSERTED += [b"9" * 5000, b"[" * 50_000]
 OTHERS = ["null", "true", "-1", "0", "1.5", "1e308", str(2**63), "9" * 40, "NaN", "[]", "[[]]", "{}", '{"a": 1}']
 OTHERS += ['""', '"x"', r'"\ud800"', '"../../x"', r'"a\u0000b"']
 """JSON that stands where something else is expected."""
