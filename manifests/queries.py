@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 
 QUERIES = Path(__file__).parent / "queries.txt"  # the shipped list
 LONGEST = 200  # characters; more is no search
@@ -25,6 +25,8 @@ def read_queries(path: Path = QUERIES) -> tuple[str, ...]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise MisuseError(f"--queries {path}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"the list of queries {path} cannot be read: {error}") from error
     queries: list[str] = []

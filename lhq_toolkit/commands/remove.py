@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath
+from manifests.counts import plural
 
 if TYPE_CHECKING:
     from pipelines.remove import Findings
@@ -79,7 +80,7 @@ def _summary(findings: Findings, dataset: Path) -> str:
 
 
 def _photos(findings: Findings) -> str:
-    return "1 photo" if len(findings.photos) == 1 else f"{len(findings.photos):,} photos"
+    return plural(len(findings.photos), "photo")
 
 
 def _what_goes(findings: Findings) -> list[str]:

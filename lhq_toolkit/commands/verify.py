@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json
+from manifests.counts import plural
 
 SHOWN = 20  # of each kind
 
@@ -40,7 +41,8 @@ def verify(
         print(json.dumps({**dataclasses.asdict(found), "ok": not found.findings}))
         return 1 if found.findings else 0
     print(
-        f"{dataset}: {found.files:,} files ({found.bytes / 1e9:.2f} GB) and {found.rows:,} rows are as they should be"
+        f"{dataset}: {plural(found.files, 'file')} ({found.bytes / 1e9:.2f} GB) and "
+        f"{plural(found.rows, 'row')} are as they should be"
     )
     for title, findings in (("repaired", found.repaired), ("wrong", found.findings)):
         shown: Counter[str] = Counter()

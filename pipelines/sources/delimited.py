@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from manifests.archives import BAD_ZIP
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 
 LONGEST_LINE = 8 * 1024**2  # characters; a file of other content may have no line break at all
 LONGEST_CELL = 4 * 1024**2
@@ -66,7 +66,7 @@ def find(path: Path, table: str) -> list[Part]:
         except BAD_ZIP as error:
             raise SetupError(f"{path} is damaged ({error}): download it again") from error
     else:
-        raise SetupError(f"{path} is neither a folder nor a zip file: give where the release lies, packed or unpacked")
+        raise MisuseError(f"{path} is neither a folder nor a zip file: give where the release lies, packed or unpacked")
     found = [
         (int(match[1] or 0), part.name, part)
         for part in there

@@ -87,6 +87,6 @@ def test_misuse_is_one_line_and_exit_code_2(lhq, dataset, arguments, says):
 
 def test_no_dataset_is_made_where_there_is_none(lhq, tmp_path):
     ran = lhq("remove", tmp_path / "none", "--id", ONE, "--yes")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "is not a dataset" in ran.err
     assert not (tmp_path / "none").exists()
