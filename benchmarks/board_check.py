@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.leaderboard import ABOUT_THE_MEASURING, COLUMNS, KINDS, MERGED, OURS, PAPER, Problem, Row, parse
+from benchmarks.leaderboard import (
+    ABOUT_THE_MEASURING,
+    COLUMNS,
+    KINDS,
+    MERGED,
+    OURS,
+    PAPER,
+    Problem,
+    Row,
+    parse,
+    text_of,
+)
 from manifests.errors import SetupError
 
 LARGEST_FILE = 8 * 2**20  # bytes
@@ -38,15 +49,10 @@ class Checked:
 
 
 def check(path: Path) -> Checked:
-    """Look at every line of a file. Raises SetupError where there is none, or one too large to be looked at."""
-    try:
-        if (size := path.stat().st_size) > LARGEST_FILE:
-            raise SetupError(f"{path} has {size:,} bytes; a leaderboard of {LARGEST_FILE:,} at most is read")
-        return check_text(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise SetupError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
-    except UnicodeDecodeError as error:
-        raise SetupError(f"{path} is not a leaderboard: it is no text in UTF-8 ({error.reason})") from error
+    """Look at every line of a file. Raises MisuseError where there is none, SetupError for one too large to look at."""
+    if path.is_file() and (size := path.stat().st_size) > LARGEST_FILE:
+        raise SetupError(f"{path} has {size:,} bytes; a leaderboard of {LARGEST_FILE:,} at most is read")
+    return check_text(text_of(path))
 
 
 def check_text(text: str) -> Checked:

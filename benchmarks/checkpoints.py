@@ -71,7 +71,7 @@ def chosen(run: Path, which: str) -> Path:
     if found is None:
         steps = ", ".join(map(str, there))
         missing = "none that was judged" if which == BEST else f"none of step {which}"
-        raise SetupError(f"of the checkpoints of {run} there is {missing}; there are: {steps}; {LAST} is always one")
+        raise MisuseError(f"of the checkpoints of {run} there is {missing}; there are: {steps}; {LAST} is always one")
     return found
 
 

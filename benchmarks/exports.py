@@ -17,7 +17,8 @@ from typing import Literal
 import torch
 
 from manifests import plain_json
-from manifests.errors import SetupError
+from manifests.counts import plural
+from manifests.errors import MisuseError, SetupError
 
 Form = Literal["folder", "zip", "webdataset", "parquet"]
 
@@ -85,7 +86,7 @@ def changed(place: Path, name: str) -> SetupError:
 
 def too_few(place: Path, count: int) -> SetupError:
     """For data from which nothing can be learned."""
-    return SetupError(f"{place} holds {count} pictures; make an export with: lhq export DATASET OUT ...")
+    return MisuseError(f"{place} holds {plural(count, 'picture')}; make an export with: lhq export DATASET OUT ...")
 
 
 def _export(data: Path) -> tuple[bytes, dict[str, str], dict[str, str]]:
@@ -135,7 +136,7 @@ def _files(data: Path, form: Form, is_export: bool) -> dict[str, Path]:
             return {archive.name: archive}
         if is_export:
             raise SetupError(f"the export {data} is not whole: {ZIP} does not exist; copy it again, or export again")
-        raise SetupError(f"{data} does not exist; DATA is an export, or a folder or zip of square pictures")
+        raise MisuseError(f"{data} does not exist; DATA is an export, or a folder or zip of square pictures")
     return {path.name: path for path in sorted(data.glob(SHARDS[form])) if path.is_file()}
 
 

@@ -108,9 +108,9 @@ def from_the_left(generator: taming.Generator, seed: int, count: int, codes: Cod
 def frames(
     snapshot: Snapshot, out: Path, count: int, seed: int, truncation: float = 1.0, advance: Advance = silent
 ) -> list[Path]:
-    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`, all or none; returns their paths.
+    """Write `count` PNG files `<seed>-<number>.png` into the folder `out`; returns their paths.
 
-    The first of them may be there already, of a command that was killed: the same pictures are left, MisuseError for
+    The first of them may be there already, of a command that was stopped: the same pictures are left, MisuseError for
     others.
     """
     worlds.refuse_truncation(snapshot.generator, truncation)
@@ -119,23 +119,16 @@ def frames(
     there = [path for path in paths if path.exists()]
     if there == paths or there != paths[: len(there)]:
         raise _exists(there[0])
-    written: list[Path] = []
-    try:
-        for first in range(0, count, measure.BATCH):
-            some = paths[first : first + measure.BATCH]
-            images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
-            for path, image in zip(some, measure.pixels(images), strict=True):
-                if path in there:
-                    if path.read_bytes() != samples.encoded(image):
-                        raise _exists(path)
-                    continue
+    kept = frozenset(there)
+    for first in range(0, count, measure.BATCH):
+        some = paths[first : first + measure.BATCH]
+        images = snapshot.generator.samples(seed, first, len(some), truncation=truncation)
+        for path, image in zip(some, measure.pixels(images), strict=True):
+            if path not in kept:
                 samples.write(path, image)
-                written.append(path)
-            advance(len(some))
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
+            elif path.read_bytes() != samples.encoded(image):
+                raise _exists(path)
+        advance(len(some))
     return paths
 
 

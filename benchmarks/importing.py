@@ -33,18 +33,20 @@ def bring(path: Path, model: str, sizes: Mapping[str, Any], run: Path) -> Recipe
 
     model: `alis` or `stylegan2`. sizes: as in `models.published`; what they leave out is taken from the file where it
     tells it. A discriminator of another make is left out. Raises InputError for a file that is not such a network's, or
-    would have something run; MisuseError for sizes that are missing or make no sense, and where `run` is there.
+    would have something run; MisuseError for another model or sizes than it has, sizes that are
+    missing or make no sense, a file that is not there, and a `run` that is.
     """
     refuse_existing(run)
+    refuse_missing(path)
     try:
         found = published_files.read(path)
     except WeightsError as error:
         raise InputError(str(error)) from error
     if found.family != model:
-        raise InputError(f"{path} holds a network of {found.family}: give --model {found.family}")
+        raise MisuseError(f"{path} holds a network of {found.family}: give --model {found.family}")
     if differing := [name for name in TOLD if name in sizes and found.sizes.get(name, sizes[name]) != sizes[name]]:
         said = ", ".join(f"{name} {str(found.sizes[name])[:40]}" for name in differing)
-        raise InputError(f"{path} has other sizes than those given: in the file {said}; correct --sizes, or the file")
+        raise MisuseError(f"{path} has other sizes than those given: in the file {said}; correct --sizes, or the file")
     sizes = _complete(path, model, {**found.sizes, **sizes})
     tensors, kept = found.tensors, found.networks
     try:
@@ -54,7 +56,7 @@ def bring(path: Path, model: str, sizes: Mapping[str, Any], run: Path) -> Recipe
             kept, misfits = kept[:1], []
         if misfits:
             more = f", and {len(misfits) - SHOWN:,} more" if len(misfits) > SHOWN else ""
-            raise InputError(
+            raise MisuseError(
                 f"{path} is of another model or other sizes than {_told(sizes)}: {'; '.join(misfits[:SHOWN])}{more}; "
                 "give the sizes it was made with (--sizes)"
             )
@@ -73,6 +75,12 @@ def refuse_existing(run: Path) -> None:
     """MisuseError where `run` is there already, other than as an empty folder."""
     if run.is_symlink() or (run.exists() and (not run.is_dir() or any(run.iterdir()))):
         raise MisuseError(f"{run} is there already; a network is imported into a new folder")
+
+
+def refuse_missing(path: Path) -> None:
+    """MisuseError where there is no file `path`."""
+    if not path.is_file():
+        raise MisuseError(f"{path} is not there: give the path of a file of weights")
 
 
 def _complete(path: Path, model: str, sizes: Mapping[str, Any]) -> dict[str, Any]:

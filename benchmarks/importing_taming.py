@@ -54,13 +54,12 @@ def bring(path: Path, sizes: Mapping[str, Any], run: Path) -> Recipe:
 
 
 def _read(path: Path, told: Mapping[str, int]) -> taming.Generator:
-    if not path.is_file():
-        raise InputError(f"{path} is not there: give the path of a file of weights")
+    importing.refuse_missing(path)
     try:
         found = published_taming.from_checkpoint(read_tensors(path), **told)
         if found.vqgan is None or found.gpt is None:
             missing = "transformer" if found.gpt is None else "VQGAN"
-            raise InputError(f"{path} holds no {missing}: take the checkpoint of the transformer, which holds both")
+            raise MisuseError(f"{path} holds no {missing}: take the checkpoint of the transformer, which holds both")
         coder = found.vqgan.sizes
         if coder.attention_at != (coder.side,):
             at = ", ".join(map(str, coder.attention_at)) or "no size"
@@ -71,4 +70,4 @@ def _read(path: Path, told: Mapping[str, int]) -> taming.Generator:
     except WeightsError as error:
         raise InputError(str(error)) from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}; is its resolution or its number of heads another? (--sizes)") from error
+        raise MisuseError(f"{path}: {error}; is its resolution or its number of heads another? (--sizes)") from error

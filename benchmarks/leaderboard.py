@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests import atomic
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.locks import locked
 from models.weights import REGISTRY
 
@@ -118,18 +118,24 @@ class Problem:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a leaderboard. Raises SetupError that names line and column where it is none."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # some spreadsheets put a mark before it
-    except FileNotFoundError as error:
-        raise SetupError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{path} cannot be read: {error}") from error
-    rows, problems = parse(text)
+    """The rows of a leaderboard. Raises SetupError that names line and column where one is wrong."""
+    rows, problems = parse(text_of(path))
     if problems:
         more = f" (and {len(problems) - 1} more: lhq leaderboard check {path})" if len(problems) > 1 else ""
         raise SetupError(f"{path}, {problems[0]}{more}")
     return [row for _, row in rows]
+
+
+def text_of(path: Path) -> str:
+    """What a leaderboard's file says. Raises MisuseError where there is none, or no text."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # some spreadsheets put a mark before it
+    except FileNotFoundError as error:
+        raise MisuseError(f"there is no leaderboard {path}; lhq benchmark and lhq evaluate write one") from error
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise MisuseError(
+            f"{path} is not a leaderboard, a CSV file in UTF-8: name one that lhq benchmark or lhq evaluate wrote"
+        ) from error
 
 
 def parse(text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:

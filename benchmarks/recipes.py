@@ -401,12 +401,14 @@ def save(recipe: Recipe, run: Path) -> None:
 
 def load(run: Path) -> Recipe:
     """The recipe of a run. Raises SetupError where there is none, or one this toolkit cannot read."""
-    from pydantic import ConfigDict, TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic import with_config as configured
+
+    from manifests.settings import misfits
 
     path = run / FILE
     if not path.is_file():
-        raise SetupError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
+        raise MisuseError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
     checked = TypeAdapter(configured(ConfigDict(extra="forbid"))(Recipe))
     try:
         facts = plain_json.loads(path.read_bytes())
@@ -416,4 +418,5 @@ def load(run: Path) -> Recipe:
             facts = WHOLE | facts | {"plugged": {**plugged, "settings": tuple(dict(plugged["settings"]).items())}}
         return checked.validate_python(facts)
     except (ValueError, KeyError, TypeError, MisuseError) as error:  # pydantic's ValidationError is a ValueError
-        raise SetupError(f"{path} is not a recipe that this toolkit can read: {error}") from error
+        why = misfits(error) if isinstance(error, ValidationError) else error
+        raise SetupError(f"{path} is not a recipe that this toolkit can read: {why}") from error

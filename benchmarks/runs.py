@@ -25,7 +25,7 @@ from benchmarks.pictures import Pictures
 from benchmarks.plugin_model import PluginTraining
 from benchmarks.recipes import Recipe
 from manifests import atomic, faults, plain_json
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.locks import STALE_SECONDS, locked
 
 DATA = "data.json"
@@ -269,7 +269,7 @@ def refuse_foreign(run: Path) -> None:
         if not run.is_dir() or any(
             path.name not in ours and not path.name.startswith(atomic.TEMPORARY) for path in run.iterdir()
         ):
-            raise SetupError(f"{run} is not empty and no run; a run goes into a new or empty folder")
+            raise MisuseError(f"{run} is not empty and no run; a run goes into a new or empty folder")
 
 
 def claim(recipe: Recipe, pictures: Pictures, run: Path) -> None:
@@ -292,7 +292,7 @@ def _refuse_other_recipe(recipe: Recipe, run: Path) -> None:
         return
     was, now = known.perceptual_network, recipe.perceptual_network
     if dataclasses.replace(known, perceptual_network=now) != recipe:
-        raise SetupError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
+        raise MisuseError(f"{run} is a run of another recipe (see {run / recipes.FILE}); choose a new folder")
     remedy = "run: lhq weights fetch vgg16" if was and not now else "choose a new folder"
     raise SetupError(
         f"{run} is a run whose perceptual loss has the network {was or 'none'}, here it has {now or 'none'}: {remedy}"
@@ -309,14 +309,14 @@ def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
 
 
 def refuse_other_pictures(pictures: Pictures, run: Path) -> None:
-    """SetupError where the run was trained on other pictures than these, to the last pixel."""
+    """MisuseError where the run was trained on other pictures than these, to the last pixel."""
     try:
         known = plain_json.mapping((run / DATA).read_bytes())
     except (OSError, ValueError) as error:
         raise SetupError(f"{run / DATA} cannot be read ({error}); restore it from a backup") from error
     now = pictures.facts()
     if differing := [name for name in now if known.get(name) != now[name]]:
-        raise SetupError(
+        raise MisuseError(
             f"{run} was trained on other pictures: "
             + ", ".join(f"{name} {_short(known.get(name))}, now {_short(now[name])}" for name in differing)
             + "; give the export it was trained on"

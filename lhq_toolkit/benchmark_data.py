@@ -135,7 +135,7 @@ def find(name: str, data: Path | None) -> Found:
                 f"by name are {', '.join(KNOWN)}"
             )
         if known is None or data is not None:
-            raise SetupError(f"{place} does not exist: give --data an export or a dataset folder")
+            raise MisuseError(f"{place} does not exist: give --data an export or a dataset folder")
         raise SetupError(how_to_get(known, Path(home) / name if home else None))
     return Found(name, place, known if known is not None and _is_raw(known, place) else None)
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
-from lhq_toolkit import __version__, terminal
+from lhq_toolkit import __version__, terminal, usage
 from lhq_toolkit.commands import (
     benchmark,
     convert,
@@ -42,6 +42,13 @@ from manifests import blame
 from manifests.errors import LhqError, MisuseError
 
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+_LEFT = {  # after an interruption, by commands that do not go on where they were
+    "review": "every decision is saved: the same command opens the page again",
+    "serve": "the same command opens the page again",
+    **dict.fromkeys(
+        ("manifest", "report", "heatmap", "convert", "import"), "nothing was written: run the same command again"
+    ),
+}
 app = typer.Typer(
     name="lhq",
     help="Curate landscape photographs for infinite-image generators, and compare the generators. A dataset is a "
@@ -98,9 +105,9 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app([one for one in arguments if one != "--debug"], standalone_mode=False)
+        code = app([one for one in arguments if one != "--debug"], standalone_mode=False, prog_name="lhq")
     except typer.TyperException as error:
-        error.show()  # type: ignore[attr-defined]  # click's, that typer carries inside
+        print(usage.told(error), file=sys.stderr)
         return MISUSE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -112,7 +119,8 @@ def run(arguments: Sequence[str]) -> int:
             return MISUSE if isinstance(error, MisuseError) else FAILED
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer returns it for a KeyboardInterrupt inside a command
-        _say("interrupted; what was finished is saved: the same command goes on from there")
+        command = next((one for one in arguments if not one.startswith("-")), "")
+        _say(f"interrupted; {_LEFT.get(command, 'what was finished is saved: the same command goes on from there')}")
     return code if isinstance(code, int) else DONE
 
 

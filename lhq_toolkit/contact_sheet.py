@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from manifests import atomic
+from manifests.counts import plural
 from manifests.errors import InputError
 from pipelines.engine.measure import read_image
 from pipelines.funnel import REJECTED, Funnel, Outcome
@@ -41,7 +42,7 @@ def draw(funnel: Funnel, out: Path, per_section: int = 16) -> None:
     for section, height in zip(sections, heights, strict=True):
         brush.text((MARGIN, top), section.title, INK, ImageFont.load_default(20))
         shown = "" if section.total == len(section.rows) else f", {len(section.rows)} of them shown"
-        brush.text((MARGIN, top + 24), f"{section.total:,} photos{shown}", FAINT, ImageFont.load_default(12))
+        brush.text((MARGIN, top + 24), f"{plural(section.total, 'photo')}{shown}", FAINT, ImageFont.load_default(12))
         _draw_section(sheet, brush, funnel, section, top + 44)
         top += height
     with atomic.replacing(out) as temporary:

@@ -23,6 +23,8 @@ def outlooks(maker: Maker, *, offline: bool, metadata_only: bool) -> list[Outloo
         permission=maker.has_permission,
         image_rate=maker.image_rate,
     )
+    if not offline:
+        maker.require_keys([name for name in maker.names if name in ("unsplash", "flickr")])
     return [_outlook(maker, name, choices, offline) for name in maker.names]
 
 

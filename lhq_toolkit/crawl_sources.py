@@ -31,6 +31,7 @@ IMAGE_RATE = "20/s"
 CONNECTIONS = 16
 _WEB = ("unsplash", "flickr", "unsplash-dataset")
 _APIS = ("unsplash", "flickr")
+_KEYS = {"unsplash": "UNSPLASH_ACCESS_KEY", "flickr": "FLICKR_API_KEY"}
 
 
 _USERS = {  # of each option; those that all sources heed are not here
@@ -116,6 +117,11 @@ class Maker:
     def __init__(self, names: Sequence[str], options: Options, dataset: Path) -> None:
         options.check(names)
         self.names, self.options, self.dataset = names, options, dataset
+        self.queries: tuple[str, ...] = ()  # what the APIs are searched for
+        if set(names) & set(_APIS):
+            from manifests.queries import QUERIES, read_queries
+
+            self.queries = read_queries(options.queries or QUERIES)
         self._keys: Credentials | None = None
         if set(names) & set(_WEB):
             from pipelines.web import keys
@@ -124,14 +130,21 @@ class Maker:
 
     def make(self) -> list[Source]:
         """All of them; nothing is asked of any host yet."""
+        self.require_keys(self.names)
         return [self.one(name) if name in SOURCES.ours else self.theirs(name) for name in self.names]
 
-    @cached_property
-    def queries(self) -> tuple[str, ...]:
-        """What the APIs are searched for."""
-        from manifests.queries import QUERIES, read_queries
+    def require_keys(self, names: Sequence[str]) -> None:
+        """SetupError that names everything these sources need of the environment and do not find."""
+        from pipelines.web.api import is_loopback
 
-        return read_queries(self.options.queries or QUERIES)
+        web = [name for name in names if name in _WEB]
+        missing = [_KEYS[name] for name in web if name in _KEYS and not getattr(self._keys, name, None)]
+        real = [name for name in web if name not in _APIS or not is_loopback(self._api_url(name))]
+        if real and not (self._keys and self._keys.contact):
+            missing.append("LHQ_CONTACT (an e-mail address or a URL: hosts are told whom to write to)")
+        if missing:
+            be, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+            raise SetupError(f"{', '.join(missing)} {be} not set: put {them} into the environment, or into a file .env")
 
     def one(self, name: str) -> Source:
         """A source of ours by its name."""
@@ -193,14 +206,13 @@ class Maker:
         from pipelines.web.clock import Clock
         from pipelines.web.quota import Quota, state_folder
 
-        source, option = (unsplash, "UNSPLASH_ACCESS_KEY") if name == "unsplash" else (flickr, "FLICKR_API_KEY")
-        key: Secret | None = getattr(self._keys, name, None)
-        if key is None:
-            raise SetupError(f"{option} is not set: put the key into the environment, or into a file .env")
+        self.require_keys([name])
+        source = unsplash if name == "unsplash" else flickr
+        key: Secret = getattr(self._keys, name)
         url, clock = self._api_url(name), Clock()
         quota = Quota(key.fingerprint(), self.rate(name), state_folder(), clock)
         proxy = bool(self.options.use_proxy)
-        api: Api = source.connect(key, quota, self._agent(url), url=url, clock=clock, use_proxy=proxy)
+        api: Api = source.connect(key, quota, self._agent, url=url, clock=clock, use_proxy=proxy)
         return api
 
     @cached_property
@@ -231,7 +243,7 @@ class Maker:
         return unsplash.Unsplash(
             self.queries,
             self.api("unsplash"),
-            self._fetcher(unsplash.HOSTS, self._api_url("unsplash")),
+            self._fetcher(unsplash.HOSTS),
             permission=self.has_permission,
             max_side=self.options.max_side,
             full_tags=bool(self.options.full_tags),
@@ -240,7 +252,7 @@ class Maker:
     def _flickr(self) -> Source:
         from pipelines.sources import flickr
 
-        fetcher = self._fetcher(flickr.HOSTS, self._api_url("flickr"))
+        fetcher = self._fetcher(flickr.HOSTS)
         return flickr.Flickr(self.queries, self.api("flickr"), fetcher, licenses=self.flickr_licenses)
 
     @property
@@ -263,29 +275,24 @@ class Maker:
             return os.environ.get("LHQ_UNSPLASH_URL") or unsplash.URL
         return os.environ.get("LHQ_FLICKR_URL") or flickr.URL
 
-    def _fetcher(self, hosts: Sequence[str], api: str | None = None) -> WebFetcher:
+    def _fetcher(self, hosts: Sequence[str]) -> WebFetcher:
         from pipelines.web.download import WebFetcher
 
         return WebFetcher(
             tuple(hosts),
-            self._agent(api),
+            self._agent,
             connections=self.options.connections or CONNECTIONS,
             rate=self.image_rate,
             loopback=_loopback(),
             use_proxy=bool(self.options.use_proxy),
         )
 
-    def _agent(self, api: str | None) -> str:
-        """The User-Agent; SetupError where real hosts would be asked without a contact."""
-        from pipelines.web.api import is_loopback
+    @property
+    def _agent(self) -> str:
+        """The User-Agent."""
         from pipelines.web.identity import user_agent
 
-        contact = self._keys.contact if self._keys else None
-        if not contact and not (api and is_loopback(api)):
-            raise SetupError(
-                "LHQ_CONTACT is not set: hosts are told whom to write to; set it to an e-mail address or a URL"
-            )
-        return user_agent(__version__, contact)
+        return user_agent(__version__, self._keys.contact if self._keys else None)
 
 
 def _loopback() -> bool:

@@ -20,6 +20,7 @@ from lhq_toolkit.panoramas.output import Kind, StripFormat
 from lhq_toolkit.panoramas.stream import Pixels, Stream
 from lhq_toolkit.panoramas.wishes import Wishes
 from manifests import atomic
+from manifests.counts import plural
 from models import taming
 from models.anchors import OWN
 from pipelines.engine.progress import Progress
@@ -49,7 +50,7 @@ def frames(snapshot: Snapshot, out: Path, count: int, seed: int, truncation: flo
     """Independent frames in a folder."""
     with Progress("generate", count, "frames") as progress, atomic.named(out):
         paths = generate.frames(snapshot, out, count, seed, truncation, progress.advance)
-    return Made(f"{out}: {count:,} frames of seed {seed}", {"files": [str(path) for path in paths]})
+    return Made(f"{out}: {plural(count, 'frame')} of seed {seed}", {"files": [str(path) for path in paths]})
 
 
 def panorama(

@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs
 
-from manifests.errors import MisuseError, SetupError
+from manifests.errors import MisuseError
 
 ENTER = "/enter"
 MAX_BODY = 64 * 1024  # bytes of a request
@@ -214,7 +214,9 @@ def listen(address: str, port: int | None, default: int, allow_remote: bool) -> 
         except OSError as error:
             sock.close()
             if one in (port, 0):
-                raise SetupError(f"cannot listen at {address}, port {one}: {error.strerror}; choose another") from error
+                raise MisuseError(
+                    f"cannot listen at {address}, port {one}: {error.strerror}; choose another"
+                ) from error
     raise AssertionError("the last port asked for raises")
 
 

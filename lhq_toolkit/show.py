@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lhq_toolkit import terminal
 from manifests import schema
+from manifests.counts import plural
 from manifests.recipes import Recipe
 from pipelines import handed_on
 from pipelines.filter import Filtered
@@ -110,7 +111,9 @@ def exports(root: Path, funnel: Funnel, subset: str) -> list[str]:
             if one["subset"] == subset:
                 now = "" if one["subset_hash"] == subset_hash else "; the subset has changed since"
                 size, kind = one["resolution"], one["format"]
-                lines.append(f"export {one['out']}: {one['pictures']:,} pictures of {size}x{size} ({kind}){now}")
+                lines.append(
+                    f"export {one['out']}: {plural(one['pictures'], 'picture')} of {size}x{size} ({kind}){now}"
+                )
     return lines
 
 
@@ -138,7 +141,8 @@ def measured_text(filtered: Filtered) -> str:
         rate = f" in {one.seconds:,.1f} s ({one.images / one.seconds:,.1f}/s)" if one.images and one.seconds else ""
         errors = f", {one.errors:,} with errors" if one.errors else ""
         lines.append(
-            f"{stage}: {fitted}{one.images:,} images measured{rate}{errors} (fingerprint {one.fingerprint[:12]})"
+            f"{stage}: {fitted}{plural(one.images, 'image')} measured{rate}{errors} "
+            f"(fingerprint {one.fingerprint[:12]})"
         )
     return "\n".join(lines) or "nothing to measure: these stages only decide"
 

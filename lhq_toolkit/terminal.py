@@ -16,8 +16,10 @@ def lines(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Without letters that are not shown, which a terminal might obey; line ends become spaces."""
-    return "".join(" " if letter in "\r\n\t" else letter if _is_shown(letter) else "\ufffd" for letter in text)
+    """With letters that are not shown, which a terminal might obey, written out; line ends become spaces."""
+    return "".join(
+        " " if letter in "\r\n\t" else letter if _is_shown(letter) else ascii(letter)[1:-1] for letter in text
+    )
 
 
 def _is_shown(letter: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests import plain_json, schema
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 
 FILE = "dataset.json"
 _LONGEST_SALT = 64  # bytes that BLAKE2b takes as a key
@@ -16,13 +16,13 @@ def read(root: Path) -> dict[str, Any]:
     """The facts of the dataset at `root`: `name`, `generations` as numbers by table, `salt` as hexadecimal digits
     (empty before the first take-down of an old dataset), and what else is written there.
 
-    Raises SetupError where there is no dataset, a newer toolkit made it, or the file is damaged.
+    Raises MisuseError where there is no dataset, SetupError where a newer toolkit made it, or the file is damaged.
     """
     path = root / FILE
     if not path.is_file():
         if root.is_file():
-            raise SetupError(f"{root} is a file and not a dataset: name the folder that holds one")
-        raise SetupError(f"{root} is not a dataset (no {FILE}); make one with: lhq crawl {root} --source ...")
+            raise MisuseError(f"{root} is a file and not a dataset: name the folder that holds one")
+        raise MisuseError(f"{root} is not a dataset (no {FILE}); make one with: lhq crawl {root} --source ...")
     try:
         facts = plain_json.mapping(path.read_bytes())
         made_with = int(facts["format"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from manifests import about, atomic, generations, schema
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.locks import Lock, locked
 from manifests.rows import latest_at, take
 from manifests.store import ImageStore
@@ -49,9 +49,9 @@ class Dataset:
         """Open the dataset, or make an empty one in a new or empty folder."""
         if not (root / about.FILE).exists():
             if root.exists() and not root.is_dir():
-                raise SetupError(f"{root} is a file; a dataset is a folder")
+                raise MisuseError(f"{root} is a file; a dataset is a folder")
             if root.is_dir() and not all(_may_stand_in_a_new_dataset(path) for path in root.iterdir()):
-                raise SetupError(f"{root} holds other files and no {about.FILE}; choose a new or empty folder")
+                raise MisuseError(f"{root} holds other files and no {about.FILE}; choose a new or empty folder")
             atomic.make_folder(root)
             facts = {
                 "format": schema.FORMAT,

@@ -18,7 +18,7 @@ class InputError(LhqError):
 
 
 class SetupError(LhqError):
-    """Something is wrong with the set-up (a missing file, a full disk): the run stops, exit code 1."""
+    """Something beside the command has to be mended (weights, a damaged file, a full disk): it stops, exit code 1."""
 
 
 class PluginError(SetupError):
@@ -30,4 +30,4 @@ class LockedError(SetupError):
 
 
 class MisuseError(SetupError):
-    """The command was called wrongly: exit code 2."""
+    """The command itself has to be changed (a wrong value, a name of nothing, a place that is taken): exit code 2."""

@@ -8,7 +8,7 @@ Six formats are walked: segments (JPEG), chunks (PNG, WebP), blocks (GIF), direc
 from dataclasses import dataclass
 from typing import Literal
 
-from manifests import tiff, walks
+from manifests import foreign, tiff, walks
 from manifests.bounds import ANIMATION, BROKEN, CUT, MAX_PIECES, SEVERAL, Walk
 from manifests.errors import InputError
 from manifests.tiff import MAX_ENTRIES, MAX_PAGES, MAX_TILE_MARGIN
@@ -80,9 +80,10 @@ def probe(data: bytes) -> Header:
     """Format, size and orientation of a still picture that is structurally complete.
 
     Raises InputError, with one of this module's fixed texts, for what is given up on arrival: no bytes, no
-    known magic, over MAX_BYTES or MAX_PIXELS (told from the header, before the rest is looked at), no width or
-    height, more than one frame or page, or a file that ends too early. Bytes after a complete picture are
-    allowed. A known-good file can still turn out damaged when decoded.
+    known magic (and what it is instead, where `foreign` knows), over MAX_BYTES or MAX_PIXELS (told from the
+    header, before the rest is looked at), no width or height, more than one frame or page, or a file that ends
+    too early. Bytes after a complete picture are allowed. A known-good file can still turn out damaged when
+    decoded.
     """
     if not data:
         raise InputError(EMPTY)
@@ -109,7 +110,8 @@ def _kind(data: bytes) -> tuple[Format, Walk]:
         return "tiff", tiff.walk
     if data.startswith(b"BM") and data[14:18] in walks.BMP_HEADERS:
         return "bmp", walks.bmp
-    raise InputError(UNKNOWN)
+    known = foreign.told(data)
+    raise InputError(f"{UNKNOWN}, but {known}" if known else UNKNOWN)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests import atomic, faults
 from manifests.errors import MisuseError, SetupError
+from manifests.settings import misfits
 
 FORMAT = 1
 DEFAULT = "curated"
@@ -133,9 +134,7 @@ def load(root: Path, name: str) -> Recipe | None:
             raise SetupError(f"{path} has recipe format {made_with}, this toolkit reads {FORMAT}: upgrade the toolkit")
         facts = _RecipeFile.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SetupError(f"{path} is not a readable recipe ({where}: {first['msg']}); restore or remove it") from error
+        raise SetupError(f"{path} is not a readable recipe ({misfits(error)}); restore or remove it") from error
     return Recipe(name, tuple(map(_step, facts.steps)), facts.reviews)
 
 

@@ -17,6 +17,7 @@ from functools import cached_property
 import pyarrow.compute as pc
 
 from manifests import faults, removal, schema
+from manifests.counts import plural
 from manifests.dataset import CRAWL_LOCK, Dataset
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.locks import Lock
@@ -229,7 +230,9 @@ class _Crawl:
     def _leave(self, source: Source, count: int, error: HostDownError) -> None:
         with self._commit:
             self._result.untried += 1  # at least; what was handed over before is counted as it comes
-            self._result.notes.append(f"{source.name}: most of {count:,} photos were left for the next run: {error}")
+            self._result.notes.append(
+                f"{source.name}: most of {plural(count, 'photo')} were left for the next run: {error}"
+            )
 
     def _commit_refusal(self, photo_id: str, error: TransientError | InputError) -> None:
         """A row for a photo that its source does not let us fetch."""
@@ -293,6 +296,8 @@ class _Crawl:
             if source.no_download is not None and not self._wish.metadata_only:
                 notes.append(f"{source.name}: only metadata was written: {source.no_download}")
         if self._discovery.taken_down:
-            notes.append(f"{self._discovery.taken_down:,} photos were taken down before (lhq remove) and are left out")
+            notes.append(
+                f"left out, because taken down before (lhq remove): {plural(self._discovery.taken_down, 'photo')}"
+            )
         if self._result.untried:
             notes.append("a host failed too often in a row and was left alone: run the same command again later")

@@ -19,7 +19,7 @@ from lhq_toolkit.board import page, text
 from lhq_toolkit.board.pictures import Drawn
 from lhq_toolkit.board.view import Group
 from manifests import atomic
-from manifests.errors import SetupError
+from manifests.errors import MisuseError
 
 SUMS = "SHA256SUMS"
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "jinja2", "safetensors", "clean-fid", "ray")
@@ -98,5 +98,5 @@ def _published(out: Path, files: Mapping[str, bytes]) -> set[str]:
         known |= {place for line in lines if (place := line.partition("  ")[2]).split("/")[0] in OURS}
     there = {place for place in there if not Path(place).name.startswith(atomic.TEMPORARY)}
     if foreign := sorted(there - known):
-        raise SetupError(f"{out} holds what is not of a published leaderboard ({foreign[0]}): choose a new folder")
+        raise MisuseError(f"{out} holds what is not of a published leaderboard ({foreign[0]}): choose a new folder")
     return there - {SUMS}

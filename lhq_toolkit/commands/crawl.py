@@ -14,6 +14,7 @@ from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Workers
 from lhq_toolkit.crawl_sources import CONNECTIONS, IMAGE_RATE, SOURCES, Maker, Options
 from lhq_toolkit.terminal import say
+from manifests.counts import plural
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _plan(maker: Maker, wish: Wish, offline: bool, json_: bool) -> int:
 def _what_is_left(crawled: Crawled) -> str:
     parts = [f"{name} is not read to its end" for name in crawled.unread]
     if crawled.failed:
-        parts.append(f"{crawled.failed:,} photos failed for a passing reason")
+        parts.append(f"{plural(crawled.failed, 'photo')} failed for a passing reason")
     if crawled.untried:
         parts.append("photos were not tried, because their host is down")
     return "; ".join(parts)
@@ -204,8 +205,9 @@ def _what_is_left(crawled: Crawled) -> str:
 
 def _as_text(crawled: Crawled, dataset: Path) -> str:
     lines = [
-        f"{dataset}: {crawled.found:,} photos listed ({crawled.new:,} new), {crawled.fetched:,} files fetched now, "
-        f"{sum(crawled.given_up.values()):,} given up, {crawled.failed:,} left to try again"
+        f"{dataset}: {plural(crawled.found, 'photo')} listed ({crawled.new:,} new), "
+        f"{plural(crawled.fetched, 'file')} fetched now, {sum(crawled.given_up.values()):,} given up, "
+        f"{crawled.failed:,} left to try again"
     ]
     lines += [f"  given up: {reason} ({count:,})" for reason, count in sorted(crawled.given_up.items())]
     if crawled.given_up_before:

@@ -12,6 +12,7 @@ import typer
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, RayAddress, Subset, Workers
 from lhq_toolkit.terminal import say
+from manifests.counts import plural
 
 OUT = "A new or empty folder, or a URL such as s3://bucket/name (s3fs and the like must be installed)."
 FORMATS = (
@@ -86,13 +87,13 @@ def export(
         print(json.dumps({**dataclasses.asdict(exported), "format": format_.value}))
         return 0
     say(
-        f"{out}: {exported.pictures:,} pictures of {resolution}x{resolution} from {exported.photos:,} photos "
-        f"({exported.made:,} pictures made now)"
+        f"{out}: {plural(exported.pictures, 'picture')} of {resolution}x{resolution} from "
+        f"{plural(exported.photos, 'photo')} ({plural(exported.made, 'picture')} made now)"
     )
     if exported.enlarged:
-        say(f"  note: {exported.enlarged:,} photos are smaller than {resolution} and were enlarged")
+        say(f"  note: enlarged, because smaller than {resolution}: {plural(exported.enlarged, 'photo')}")
     if exported.unknown_licence:
-        say(f"  warning: the licence of {exported.unknown_licence:,} photos is unknown: do not hand them on")
+        say(f"  warning: the licence of {plural(exported.unknown_licence, 'photo')} is unknown: do not hand them on")
     for photo_id, error in exported.errors.items():
         say(f"  left out: {photo_id}: {error}")
     say(f"  subset {subset!r}, hash {exported.subset_hash[:16]}; rights in ATTRIBUTION.csv, the card is README.md")

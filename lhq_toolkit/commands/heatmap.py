@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json, Subset
+from manifests.counts import plural
 
 
 def heatmap(
@@ -40,5 +41,5 @@ def heatmap(
     if json_:
         print(json.dumps({"file": str(output), "photos": drawn}))
     else:
-        print(f"{output}: {len(drawn):,} photos; below each, the probability of every part's true place")
+        print(f"{output}: {plural(len(drawn), 'photo')}; below each, the probability of every part's true place")
     return 0

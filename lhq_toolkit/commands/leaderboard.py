@@ -11,6 +11,7 @@ import typer
 
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import Json
+from manifests.counts import plural
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def show_(
         atomic.make_folder(html.parent)
         text = page.html(name or board.stem, groups, drawn, __version__)
         atomic.write_bytes(html, text.encode("utf-8", errors="replace"))
-        print(f"{html}: {len(rows):,} runs, {len(drawn):,} of them with pictures")
+        print(f"{html}: {plural(len(rows), 'run')}, {len(drawn):,} of them with pictures")
     elif json_:
         print(json.dumps([dataclasses.asdict(row) for row in rows]))
     elif markdown or latex:
@@ -89,7 +90,7 @@ def check_(board: Board, json_: Json = False) -> int:
     else:
         for problem in checked.problems:
             print(printable(f"{board}, {problem}"))
-        print(f"{board}: {len(checked.rows):,} sound rows, {len(checked.problems):,} problems")
+        print(f"{board}: {plural(len(checked.rows), 'sound row')}, {plural(len(checked.problems), 'problem')}")
     return 1 if checked.problems else 0
 
 
@@ -114,7 +115,9 @@ def merge_(
         for reason in merged.refused:
             print(printable(f"refused: {reason}"))
         known = f", {merged.known:,} were there already" if merged.known else ""
-        print(f"{board}: {len(merged.added):,} rows added{known}, {len(merged.refused):,} lines refused")
+        print(
+            f"{board}: {plural(len(merged.added), 'row')} added{known}, {plural(len(merged.refused), 'line')} refused"
+        )
     return 1 if merged.refused else 0
 
 
@@ -139,7 +142,9 @@ def publish_(
     if json_:
         print(json.dumps({"out": str(out), "rows": len(rows), "files": files}))
     else:
-        print(f"{out}: {len(files):,} files, {len(drawn):,} runs with pictures; open {out / 'index.html'}")
+        print(
+            f"{out}: {plural(len(files), 'file')}, {plural(len(drawn), 'run')} with pictures; open {out / 'index.html'}"
+        )
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json, Subset
+from manifests.counts import plural
 
 
 def manifest(
@@ -35,5 +36,8 @@ def manifest(
     if json_:
         print(json.dumps({"file": str(output), **dataclasses.asdict(made)}))
     else:
-        print(f"{output}: {made.photos:,} photos, {made.kept:,} of them in {subset!r}, {len(made.columns)} columns")
+        print(
+            f"{output}: {plural(made.photos, 'photo')}, {made.kept:,} of them in {subset!r}, "
+            f"{plural(len(made.columns), 'column')}"
+        )
     return 0

@@ -12,6 +12,7 @@ import typer
 
 from lhq_toolkit.commands.options import DatasetPath
 from lhq_toolkit.terminal import say
+from manifests.counts import plural
 
 if TYPE_CHECKING:
     from pipelines.remove import Findings
@@ -89,7 +90,7 @@ def _summary(findings: Findings, dataset: Path) -> str:
 
 
 def _photos(findings: Findings) -> str:
-    return "1 photo" if len(findings.photos) == 1 else f"{len(findings.photos):,} photos"
+    return plural(len(findings.photos), "photo")
 
 
 def _what_goes(findings: Findings) -> list[str]:

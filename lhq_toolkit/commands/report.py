@@ -11,6 +11,7 @@ import typer
 
 from lhq_toolkit import __version__
 from lhq_toolkit.commands.options import DatasetPath, Json, Subset
+from manifests.counts import plural
 
 
 class Kind(StrEnum):
@@ -55,5 +56,7 @@ def report(
     if json_:
         print(json.dumps({"file": str(output), "bytes": output.stat().st_size, "figures": files}))
     else:
-        print(f"{output}: {output.stat().st_size / 1e6:.1f} MB" + (f", {len(files)} figures" if files else ""))
+        print(
+            f"{output}: {output.stat().st_size / 1e6:.1f} MB" + (f", {plural(len(files), 'figure')}" if files else "")
+        )
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lhq_toolkit.commands.options import AllowRemote, Bind, DatasetPath, Json, Subset
+from manifests.counts import plural
 
 
 def review(
@@ -41,7 +42,7 @@ def review(
         if json_:
             print(json.dumps({"addresses": addresses, "photos": photos}), flush=True)
             return
-        print(f"{dataset}: {photos:,} photos to look at, subset {subset!r}. Open, each works once:")
+        print(f"{dataset}: {plural(photos, 'photo')} to look at, subset {subset!r}. Open, each works once:")
         for name, address in addresses.items():
             print(f"  {name}: {address}")
         print("Decisions are saved as you make them. Ctrl-C ends.", flush=True)

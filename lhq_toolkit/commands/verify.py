@@ -11,6 +11,7 @@ import typer
 
 from lhq_toolkit.commands.options import DatasetPath, Json
 from lhq_toolkit.terminal import say
+from manifests.counts import plural
 
 SHOWN = 20  # of each kind
 
@@ -40,7 +41,10 @@ def verify(
     if json_:
         print(json.dumps({**dataclasses.asdict(found), "ok": not found.findings}))
         return 1 if found.findings else 0
-    say(f"{dataset}: {found.files:,} files ({found.bytes / 1e9:.2f} GB) and {found.rows:,} rows are as they should be")
+    say(
+        f"{dataset}: {plural(found.files, 'file')} ({found.bytes / 1e9:.2f} GB) and "
+        f"{plural(found.rows, 'row')} are as they should be"
+    )
     for title, findings in (("repaired", found.repaired), ("wrong", found.findings)):
         shown: Counter[str] = Counter()
         for one in findings:

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from lhq_toolkit.guard import ENTER, Door, Guard, hosts_of
+from manifests.settings import must
 
 FILES = Path(__file__).parent / "files"
 SHARED = {"/ask.js": FILES / "ask.js", "/base.css": FILES / "base.css", "/icon.svg": FILES / "icon.svg"}
@@ -40,7 +41,7 @@ def app_of(folder: Path, names: Sequence[str]) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:
-        told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        told = (f"{'.'.join(map(str, one['loc']))}: {must(one)}" for one in error.errors())
         return refusal(422, "; ".join(told)[:LONGEST])
 
     return app

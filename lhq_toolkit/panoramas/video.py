@@ -23,7 +23,7 @@ from PIL import Image
 
 from lhq_toolkit.panoramas.camera import RATE
 from lhq_toolkit.panoramas.stream import Pixels, new_file
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 
 QUALITY = "18"  # x264's constant rate factor: losses that are hardly seen
 LARGEST_WEBP = 2**32 - 2**20  # bytes: RIFF counts them in 32 bits
@@ -82,7 +82,7 @@ def write_webp(path: Path, views: Iterator[Pixels], width: int, height: int) -> 
             place = bytes(6) + _three(width - 1) + _three(height - 1) + _three(shown) + bytes([_MIXED])
             _chunk(file, b"ANMF", place + _compressed(view))
             if file.tell() > LARGEST_WEBP:
-                raise SetupError(f"{path} would be larger than 4 GB, which WebP cannot be: write FILE.mp4")
+                raise MisuseError(f"{path} would be larger than 4 GB, which WebP cannot be: write FILE.mp4")
         size = file.tell() - 8
         file.seek(4)
         file.write(struct.pack("<I", size))

@@ -134,7 +134,7 @@ def _latents(path: Path, generator: alis.Generator) -> Any:
     try:
         tensors = load_file(path)
     except FileNotFoundError as error:
-        raise SetupError(f"--connect: {path} is neither SEED, nor SEED-NUMBER, nor a file that is there") from error
+        raise MisuseError(f"--connect: {path} is neither SEED, nor SEED-NUMBER, nor a file that is there") from error
     except (OSError, SafetensorError) as error:
         raise SetupError(f"{path} cannot be read as safetensors: {error}") from error
     wanted = {"w": generator.sizes.w_dim, "z": generator.sizes.z_dim}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests import atomic, faults, plain_json
-from manifests.errors import SetupError
+from manifests.errors import MisuseError
 from pipelines.engine.pool import Batch, Pool
 from pipelines.engine.progress import Progress
 from pipelines.export import croissant, rights
@@ -75,13 +75,13 @@ def prepare(out: Path, facts: Mapping[str, Any]) -> None:
         refuse_other(str(out), state.read_bytes(), facts)
         return
     if out.exists() and not (out.is_dir() and all(_is_ours(path) for path in out.iterdir())):
-        raise SetupError(f"{out} is not empty; an export goes into a new or empty folder")
+        raise MisuseError(f"{out} is not empty; an export goes into a new or empty folder")
     atomic.make_folder(out)
     atomic.write_bytes(state, text_of(facts))
 
 
 def refuse_other(out: str, state: bytes, facts: Mapping[str, Any]) -> None:
-    """SetupError where the export.json of a place says something else than these facts."""
+    """MisuseError where the export.json of a place says something else than these facts."""
     if state == text_of(facts):
         return
     try:
@@ -89,7 +89,7 @@ def refuse_other(out: str, state: bytes, facts: Mapping[str, Any]) -> None:
     except ValueError:
         known = {}
     differing = ", ".join(name for name in facts if known.get(name) != facts[name]) or "unreadable"
-    raise SetupError(
+    raise MisuseError(
         f"{out} holds another export ({STATE} says which; it differs in: {differing}); choose a new place or remove "
         "that one"
     )

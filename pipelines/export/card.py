@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests.counts import plural
 from manifests.licenses import FLICKR_NOTICE, UNKNOWN
 from pipelines.export import rights
 from pipelines.export.format import PARTS, Member, Part
@@ -54,8 +55,8 @@ def card(content: Content) -> bytes:
         *_front_matter(content),
         f"# {rights.markdown(facts['dataset'])}: subset `{facts['subset']}`",
         "",
-        f"{content.pictures:,} pictures of {size}x{size} pixels ({kind}, sRGB, 8 bit) "
-        f"from {len(content.members):,} photos, in {content.where}.",
+        f"{plural(content.pictures, 'picture')} of {size}x{size} pixels ({kind}, sRGB, 8 bit) "
+        f"from {plural(len(content.members), 'photo')}, in {content.where}.",
         "",
         f"Made by LHQ Toolkit {facts['toolkit']}: {_made(crops)}, resized (Lanczos). {_decoded(facts)}",
         "",
@@ -74,14 +75,14 @@ def card(content: Content) -> bytes:
         "",
     ]
     if content.enlarged:
-        lines += [f"{content.enlarged:,} of the photos are smaller than the pictures and were enlarged.", ""]
+        lines += [f"Enlarged, because smaller than the pictures: {plural(content.enlarged, 'photo')}.", ""]
     if content.left_out:
-        lines += [f"{content.left_out:,} photos of the subset could not be decoded and are not here.", ""]
+        lines += [f"Left out, because they cannot be decoded: {plural(content.left_out, 'photo')} of the subset.", ""]
     if any(member.row["source"] == "flickr" for member in content.members):
         lines += [FLICKR_NOTICE, ""]
     if unknown := licences.get(UNKNOWN.spdx):
         lines += [
-            f"**{unknown:,} photos have no known licence: do not redistribute their pictures before you know it.**",
+            f"**The licence of {plural(unknown, 'photo')} is unknown: hand nothing of it on before you know it.**",
             "",
         ]
     if facts["own_use"]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from manifests.counts import plural
 from manifests.licenses import normalise
 from pipelines.export import rights
 from pipelines.export.card import Content, pattern_of
@@ -46,9 +47,9 @@ def describe(content: Content, sums: Mapping[str, str]) -> bytes:
         "@type": "sc:Dataset",
         "name": rights.plain(f"{facts['dataset']}-{facts['subset']}-{facts['resolution']}").replace(" ", "-"),
         "description": (
-            f"{content.pictures:,} pictures of {facts['resolution']}x{facts['resolution']} pixels from "
-            f"{len(content.members):,} photos: subset {facts['subset']} of the dataset {facts['dataset']}, exported by "
-            f"LHQ Toolkit {facts['toolkit']}. Author, licence and source of each are in {TABLE}."
+            f"{plural(content.pictures, 'picture')} of {facts['resolution']}x{facts['resolution']} pixels from "
+            f"{plural(len(content.members), 'photo')}: subset {facts['subset']} of the dataset {facts['dataset']}, "
+            f"exported by LHQ Toolkit {facts['toolkit']}. Author, licence and source of each are in {TABLE}."
         ),
         "conformsTo": CONFORMS_TO,
         "license": [_licence(name) for name in content.licences()],

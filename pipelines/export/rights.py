@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from manifests.counts import plural
 from manifests.licenses import UNKNOWN
 from pipelines.export.format import Member
 
@@ -100,7 +101,7 @@ def attribution_csv(members: Sequence[Member]) -> bytes:
 
 def attribution_md(members: Sequence[Member]) -> bytes:
     """One line per photo, to be read."""
-    lines = ["# Attribution", "", f"{len(members):,} photographs, each cropped to squares and resized.", ""]
+    lines = ["# Attribution", "", f"{plural(len(members), 'photograph')}, each cropped to squares and resized.", ""]
     for member in members:
         row = member.row
         title = _linked(row["title"] or "Untitled", row["page_url"])

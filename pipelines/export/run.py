@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import about, atomic, faults
+from manifests.counts import plural
 from manifests.dataset import Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.licenses import UNKNOWN
@@ -117,7 +118,7 @@ def _refuse_terms(members: Sequence[Member], wanted: Wanted) -> None:
     refused = rights.refused(members, wanted.own_use, wanted.require_licence)
     if not refused:
         return
-    lists = [f"{len(ids):,} photos {reason}: {_some(ids)}" for reason, ids in refused.items()]
+    lists = [f"{plural(len(ids), 'photo')} {reason}: {_some(ids)}" for reason, ids in refused.items()]
     ways = ["reject them in a review, or take them out with lhq remove"]
     if set(refused) - {rights.NO_LICENCE}:
         ways.append("say --own-use if the export stays with you")
@@ -131,9 +132,9 @@ def _some(ids: Sequence[str]) -> str:
 
 def _refuse_empty_part(members: Sequence[Member], wanted: Wanted) -> None:
     if wanted.validation and len({member.part for member in members}) < 2:
-        raise SetupError(
-            f"--validation {wanted.validation:g} puts all {len(members):,} photos on one side: choose another share "
-            "or another --seed"
+        raise MisuseError(
+            f"--validation {wanted.validation:g} puts all {plural(len(members), 'photo')} on one side: choose another "
+            "share or another --seed"
         )
 
 
@@ -164,7 +165,7 @@ def _build_remote(job: Job, remote: Remote, staging: Path, pool: Pool) -> Built:
         if not staging.exists() and remote.read(SUMS) is not None:
             return _whole_already(job, remote)
     elif not staging.exists() and not remote.is_empty():
-        raise SetupError(f"{remote.url} is not empty; an export goes into a new or empty folder")
+        raise MisuseError(f"{remote.url} is not empty; an export goes into a new or empty folder")
     out = staging / "out"
     built = build(job, out, pool)
     if state is None:

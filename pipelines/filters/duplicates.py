@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests import licenses
+from manifests.counts import plural
 from manifests.errors import SetupError
 from manifests.rows import in_one
 from pipelines.engine.stage import RGB, Stage, StageSettings, Verdicts
@@ -193,10 +194,9 @@ def _verdicts(
     keep[out] = False
     notes = []
     if wide.groups:
-        groups = "1 group" if wide.groups == 1 else f"{wide.groups:,} groups"
         were = "was" if wide.groups == 1 else "were"
         notes.append(
-            f"{groups} ({wide.photos:,} photos) {were} wider than {2 * rules.radius} bits and {were} split: a keeper "
-            f"each for what is within {rules.radius} bits of it"
+            f"{plural(wide.groups, 'group')} ({plural(wide.photos, 'photo')}) {were} wider than {2 * rules.radius} "
+            f"bits and {were} split: a keeper each for what is within {rules.radius} bits of it"
         )
     return Verdicts(keep.tolist(), reason.tolist(), value.tolist(), about.tolist(), notes)

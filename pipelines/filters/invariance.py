@@ -39,7 +39,7 @@ FACTS = "networks.json"
 def _preset(value: Any) -> Any:
     """A threshold given by its name."""
     if isinstance(value, str) and value[:1].isalpha() and value not in PRESETS:
-        raise ValueError(f"a number up to 1, or one of {', '.join(PRESETS)}")
+        raise ValueError(f"it must be a number up to 1, or one of {', '.join(PRESETS)}")
     return PRESETS.get(value, value) if isinstance(value, str) else value
 
 

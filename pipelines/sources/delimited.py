@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from manifests.archives import BAD_ZIP
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.lines import LONGEST_LINE, Lines
 
 LONGEST_CELL = 4 * 1024**2  # characters
@@ -65,7 +65,7 @@ def find(path: Path, table: str) -> list[Part]:
         except BAD_ZIP as error:
             raise SetupError(f"{path} is damaged ({error}): download it again") from error
     else:
-        raise SetupError(f"{path} is neither a folder nor a zip file: give where the release lies, packed or unpacked")
+        raise MisuseError(f"{path} is neither a folder nor a zip file: give where the release lies, packed or unpacked")
     found = [
         (int(match[1] or 0), part.name, part)
         for part in there

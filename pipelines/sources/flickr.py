@@ -105,7 +105,7 @@ class Flickr(Source):
         self._api.stop()
 
     def notes(self) -> Sequence[str]:
-        left_out = [f"{count:,} {what} left out" for what, count in sorted(self._left_out.items())]
+        left_out = [f"left out: {what} ({count:,})" for what, count in sorted(self._left_out.items())]
         return [*left_out, *dict.fromkeys(self._remarks), FLICKR_NOTICE]
 
     def _search(self, query: str, number: str, task: str, cursor: str | None) -> Iterator[Page]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from manifests.counts import plural
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from manifests.probe import MAX_BYTES
 from manifests.records import Photo
@@ -60,7 +61,7 @@ class Folder(Source):
 
     @staticmethod
     def scan(root: Path, label: str | None = None, metadata: Path | None = None, leave: Path | None = None) -> Folder:
-        """List the folder and match its metadata; SetupError where there is nothing to take. `leave` is not entered."""
+        """List the folder, but not `leave`, and match its metadata; MisuseError where there is nothing to take."""
         if not root.is_dir():
             raise MisuseError(f"--path {root}: there is no such folder")
         label = label or root.resolve().name
@@ -71,7 +72,7 @@ class Folder(Source):
         files, left = _list(root, leave)
         if not files:
             others = ", ".join(f"{count} {kind}" for kind, count in left.items()) or "it is empty"
-            raise SetupError(
+            raise MisuseError(
                 f"no image files under {root} ({others}); give a folder that holds photographs with --path"
             )
         if metadata is None:
@@ -94,9 +95,9 @@ class Folder(Source):
                 progress.advance(1)
         if other:
             shown = ", ".join(self.photo_id(file) for file in other[:3]) + (", ..." if len(other) > 3 else "")
-            raise SetupError(
-                f"{len(other)} file(s) under {self.root} have other bytes than the dataset holds under the same id "
-                f"({shown}); nothing was changed: use another --label for another set of photos"
+            raise MisuseError(
+                f"{plural(len(other), 'file')} under {self.root} with other bytes than the dataset holds under the "
+                f"same id ({shown}); nothing was changed: use another --label for another set of photos"
             )
 
     def _differs(self, file: str, stored: Mapping[str, StoredFile]) -> bool:
@@ -132,11 +133,11 @@ class Folder(Source):
         lines = []
         if self.left:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self.left.items())
-            lines.append(f"{sum(self.left.values()):,} other files left under {self.root} ({kinds})")
+            lines.append(f"{plural(sum(self.left.values()), 'other file')} left under {self.root} ({kinds})")
         if self.rows_unused:
-            lines.append(f"{self.rows_unused:,} metadata rows matched no file under {self.root}")
+            lines.append(f"{plural(self.rows_unused, 'metadata row')} matched no file under {self.root}")
         if self.rows and (without := len(self.files) - len(self.rows)):
-            lines.append(f"{without:,} photos under {self.root} have no metadata row")
+            lines.append(f"{plural(without, 'photo')} under {self.root} without a metadata row")
         return [*lines, *metadata_file.notes(self.rows)]
 
     def fetcher(self) -> FolderFetcher:

@@ -96,7 +96,7 @@ class Lsun(Source):
         return LsunFetcher({name: str(folder) for name, folder in self._folders.items()})
 
     def notes(self) -> Sequence[str]:
-        lines = [f"{self._skipped:,} keys that are no plain text left out"] if self._skipped else []
+        lines = [f"left out: keys that are no plain text ({self._skipped:,})"] if self._skipped else []
         return [RIGHTS, *lines]
 
     def _photos(self, name: str, folder: Path, now: datetime) -> Iterator[Photo]:
@@ -159,7 +159,7 @@ def _find(path: Path) -> list[Path]:
     found = sorted(folder for folder in path.iterdir() if (folder / DATA).is_file())
     if not found:
         there = ", ".join(sorted(one.name for one in path.iterdir())[:5]) or "nothing"
-        raise SetupError(
+        raise MisuseError(
             f"{path} is no LMDB and holds none (it holds: {there}): give folders such as tower_train_lmdb, "
             f"each with a {DATA}, or the folder they lie in"
         )

@@ -58,7 +58,7 @@ class Metadata:
                     used.add(path)
         if not found and files:
             raise SetupError(
-                f"none of the {len(self.rows):,} rows of {self.file} matches a photo under {root}: "
+                f"none of the rows of {self.file} ({len(self.rows):,}) matches a photo under {root}: "
                 f"its paths must be relative to {root} or to {self.file.parent}"
             )
         return found

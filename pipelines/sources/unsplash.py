@@ -116,7 +116,7 @@ class Unsplash(Source):
         self._api.stop()
 
     def notes(self) -> Sequence[str]:
-        lines = [f"{count:,} {what} left out" for what, count in sorted(self._skipped.items())]
+        lines = [f"left out: {what} ({count:,})" for what, count in sorted(self._skipped.items())]
         return lines + [f"query {query!r} is refused by Unsplash: {why}" for query, why in self._refused.items()]
 
     def _search(self, query: str, task: str, first: int) -> Iterator[Page]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from manifests.errors import InputError, MisuseError, SetupError, TransientError
+from manifests.errors import InputError, MisuseError, TransientError
 from manifests.licenses import UNSPLASH, attribution
 from manifests.records import Photo
 from manifests.tags import normalise_tags
@@ -109,7 +109,7 @@ class UnsplashDataset(Source):
         self._photos = delimited.find(path, "photos")
         self._keywords = delimited.find(path, "keywords")
         if not self._photos:
-            raise SetupError(
+            raise MisuseError(
                 f"{path} holds no photos.tsv000 (or .csv000): give the release's folder or zip with --path"
             )
         self._allowed = AllowList(frozenset(HOSTS), loopback)
@@ -151,7 +151,7 @@ class UnsplashDataset(Source):
 
     def notes(self) -> Sequence[str]:
         lines = [] if self._keywords else ["the release holds no keywords.tsv000: its photos have no tags"]
-        return [TERMS, *lines, *(f"{count:,} {what} left out" for what, count in sorted(self._skipped.items()))]
+        return [TERMS, *lines, *(f"left out: {what} ({count:,})" for what, count in sorted(self._skipped.items()))]
 
     def _release(self) -> str:
         """Names these files and what is made of them: another release, or another confidence, is read anew."""

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from manifests.errors import InputError, MisuseError
+from manifests.errors import InputError, SetupError
 from pipelines.sources.base import UnavailableError
 from pipelines.web.circuit import ATTEMPTS, Breaker, back_off, retry_after
 from pipelines.web.clock import Clock
@@ -72,7 +72,7 @@ class RefusalError(InputError):
 
 
 def checked_url(url: str, option: str) -> str:
-    """The URL, if it is https, or http to this machine; else MisuseError, which names the option."""
+    """The URL, if it is https, or http to this machine; else SetupError, which names the variable."""
     try:
         parts = urlsplit(url)
         safe = bool(parts.hostname) and not parts.username and parts.port != 0 and not parts.fragment
@@ -80,7 +80,7 @@ def checked_url(url: str, option: str) -> str:
     except ValueError:
         safe = False
     if not safe:
-        raise MisuseError(f"{option} must be an https address (http only for this machine), without a name in it")
+        raise SetupError(f"{option} must be an https address (http only for this machine), without a name in it")
     return url
 
 

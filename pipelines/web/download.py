@@ -184,7 +184,7 @@ def _checked(data: bytes, wanted: Wanted) -> Fetched:
     try:
         header = probe(data)
     except InputError as error:
-        if str(error) in (CUT, EMPTY, UNKNOWN):
+        if str(error).startswith((CUT, EMPTY, UNKNOWN)):
             raise _DoubtfulError(str(error), 200) from error
         raise RefusedError(str(error), 200) from error
     if wanted.width and wanted.height and not _same_shape(header, wanted.width, wanted.height):

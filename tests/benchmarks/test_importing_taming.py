@@ -60,11 +60,11 @@ def test_what_is_no_whole_checkpoint_or_does_not_fit_is_refused_and_leaves_nothi
     released(tmp_path / "vqgan.ckpt", transformer=False)
     (tmp_path / "text.ckpt").write_text("nothing")
     for name, sizes, error, says in (
-        ("vqgan.ckpt", SIZES, InputError, "no transformer"),
+        ("vqgan.ckpt", SIZES, MisuseError, "no transformer"),
         ("text.ckpt", SIZES, InputError, "weights_only"),
-        ("absent.ckpt", SIZES, InputError, "not there"),
-        ("net.ckpt", {"resolution": 64, "heads": 4}, InputError, "--sizes"),
-        ("net.ckpt", {"resolution": 16, "heads": 3}, InputError, "--sizes"),
+        ("absent.ckpt", SIZES, MisuseError, "not there"),
+        ("net.ckpt", {"resolution": 64, "heads": 4}, MisuseError, "--sizes"),
+        ("net.ckpt", {"resolution": 16, "heads": 3}, MisuseError, "--sizes"),
         ("net.ckpt", {"resolution": "x"}, MisuseError, "whole number"),
     ):
         with pytest.raises(error, match=says):

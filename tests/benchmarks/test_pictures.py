@@ -79,7 +79,7 @@ def test_what_is_no_training_picture_is_named(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SetupError, match="holds 0 pictures"):
         pictures.read(tmp_path / "empty")
-    with pytest.raises(SetupError, match="holds 1 pictures"):
+    with pytest.raises(SetupError, match="holds 1 picture;"):
         pictures.read(tiny.write(tmp_path / "one", tiny.images(1)))
     (tmp_path / "not.zip").write_bytes(b"PK but no zip")
     with pytest.raises(SetupError, match="not a zip"):

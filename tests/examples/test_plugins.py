@@ -279,7 +279,7 @@ def test_the_metric_stands_in_the_evaluation_beside_the_distances(trained, pictu
     ("arguments", "says"),
     [
         (("--set", "widths=8"), "--set widths=8: give NAME=VALUE with one of average_kimg"),
-        (("--set", "width=1"), "width: Input should be greater than or equal to 4"),
+        (("--set", "width=1"), "width=1: it must be at least 4"),
         (("--set", "r1_weight=1"), "--set r1_weight=1: give NAME=VALUE"),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_folder_without_images_is_refused_and_no_dataset_is_made(lhq, tmp_path
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("a")
     ran = lhq("crawl", tmp_path / "d", *FOLDER, tmp_path / "texts")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "no image files" in one_line(ran)
     assert "1 .txt" in ran.err
     assert not (tmp_path / "d").exists()
@@ -98,13 +98,13 @@ def test_a_dataset_of_a_newer_version_is_refused_and_left_alone(lhq, tmp_path, p
 
 def test_what_is_not_a_dataset_is_named(lhq, tmp_path):
     ran = lhq("status", tmp_path / "nowhere")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "not a dataset" in one_line(ran)
 
 
 def test_a_folder_with_other_files_does_not_become_a_dataset(lhq, tmp_path, pictures):
     ran = lhq("crawl", pictures, *FOLDER, pictures)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "new or empty folder" in one_line(ran)
     assert len(list(pictures.iterdir())) == 6
 
@@ -244,7 +244,7 @@ def test_an_export_never_goes_over_other_files(lhq, tmp_path, pictures):
     assert lhq("crawl", tmp_path / "d", *FOLDER, pictures, *HERE).code == 0
     export = ("export", tmp_path / "d", pictures, "--format", "folder", "--resolution", "8", *HERE)
     ran = lhq(*export)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "not empty" in one_line(ran)
     with contextlib.suppress(FileNotFoundError):
         assert len(list(pictures.iterdir())) == 6

@@ -164,7 +164,7 @@ def publish_and_open(lhq, board: Path, place: Path) -> None:
     assert str(place) not in "".join(data.decode(errors="replace") for data in files.values())
     (place / "site" / "mine.txt").write_text("not of the toolkit")
     refused = lhq("leaderboard", "publish", board, sites[0])
-    assert refused.code == 1
+    assert refused.code == 2
     assert "mine.txt" in refused.err
     if BROWSER is None:
         return
@@ -189,28 +189,28 @@ def publish_and_open(lhq, board: Path, place: Path) -> None:
         (["train", "gan", "{data}", "-o", "{new}"], 2, "stylegan2, alis"),
         (["train", "alis", "{data}", "-o", "{new}", "--budget", "huge"], 2, "smoke, small, paper"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "lr=1"], 2, "learning_rate"),
-        (["train", "alis", "{new}", "-o", "{new}"], 1, "does not exist"),
+        (["train", "alis", "{new}", "-o", "{new}"], 2, "does not exist"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "patches=3"], 2, "patches"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "z_dim=0"], 2, "z_dim"),
         (["train", "alis", "{data}", "-o", "{new}", "--set", "budget=paper"], 2, "budget"),
         (["train", "alis", "{data}", "-o", "{new}", "--seed", "18446744073709551616"], 2, "--seed"),
         (["benchmark", "--dataset", "../tower", "--data", "{data}"], 2, "plain name"),
-        (["evaluate", "{new}", "{data}"], 1, "lhq train"),
+        (["evaluate", "{new}", "{data}"], 2, "lhq train"),
         (["evaluate", "{run}", "{data}", "--features", "clip"], 2, "inception, resnet18, wide_resnet50_2, small"),
         (["evaluate", "{run}", "{data}", "--features", "small", "--resize", "legacy"], 2, "resize none"),
         (["evaluate", "{run}", "{data}", "--features", "resnet18"], 1, "lhq weights fetch resnet18"),
         (["generate", "{run}", "-o", "{new}"], 2, "--panorama"),
         (["generate", "{run}", "-o", "{new}.jpg", "--panorama", "2"], 2, ".png"),
         (["generate", "{run}", "-o", "{new}", "--frames", "2", "--start", "1"], 2, "--start"),
-        (["generate", "{run}", "-o", "{new}", "--frames", "2", "--checkpoint", "99"], 1, "there are: "),
+        (["generate", "{run}", "-o", "{new}", "--frames", "2", "--checkpoint", "99"], 2, "there are: "),
         (["evaluate", "{run}", "{data}", "--checkpoint", "newest"], 2, "--checkpoint"),
         (["models", "--resolution", "100"], 2, "power of two"),
-        (["leaderboard", "show", "{new}"], 1, "lhq benchmark"),
-        (["leaderboard", "check", "{new}"], 1, "lhq benchmark"),
-        (["leaderboard", "merge", "{new}", "{new}"], 1, "lhq benchmark"),
+        (["leaderboard", "show", "{new}"], 2, "lhq benchmark"),
+        (["leaderboard", "check", "{new}"], 2, "lhq benchmark"),
+        (["leaderboard", "merge", "{new}", "{new}"], 2, "lhq benchmark"),
         (["leaderboard", "show", "{new}", "--latex", "--markdown"], 2, "choose one"),
         (["benchmark", "--dataset", "mine"], 2, "LHQ_DATA"),
-        (["benchmark", "--dataset", "tower", "--data", "{new}"], 1, "does not exist"),
+        (["benchmark", "--dataset", "tower", "--data", "{new}"], 2, "does not exist"),
         (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", "gan"], 2, "stylegan2, alis"),
         (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", ""], 2, "name one at least"),
     ],

@@ -89,11 +89,11 @@ def test_what_strangers_wrote_is_shown_and_not_obeyed(lhq, dataset):
     (dataset / "exports.jsonl").write_text('{"out": "s3://x/\\u001b]0;taken\\u0007;$(id)"}\n')
     shown = lhq("remove", dataset, "--id", ONE).out
     assert shown.replace("\n", "").isprintable()
-    assert "not asked; to ask it: --look-into 's3://x/\ufffd]0;taken\ufffd;$(id)'" in shown
+    assert "not asked; to ask it: --look-into 's3://x/\\x1b]0;taken\\x07;$(id)'" in shown
 
 
 def test_no_dataset_is_made_where_there_is_none(lhq, tmp_path):
     ran = lhq("remove", tmp_path / "none", "--id", ONE, "--yes")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "is not a dataset" in ran.err
     assert not (tmp_path / "none").exists()

@@ -128,7 +128,6 @@ def test_a_tiff_may_carry_its_own_thumbnail() -> None:
     "data",
     [
         b"just a few words, named .jpg",
-        b"<!DOCTYPE html><html>404</html>",
         b"BMW is a car",
         bytes(99),
         encode(noise(), "ppm"),
@@ -138,6 +137,34 @@ def test_a_tiff_may_carry_its_own_thumbnail() -> None:
 )
 def test_other_things_are_not_pictures(data: bytes) -> None:
     assert refusal(data) == module.UNKNOWN
+
+
+def _media(brand: bytes, *compatible: bytes) -> bytes:
+    return struct.pack(">I4s4sI", 16 + 4 * len(compatible), b"ftyp", brand, 0) + b"".join(compatible) + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (_media(b"heic", b"mif1"), "a HEIC file: convert it to JPEG or PNG"),
+        (_media(b"mif1", b"heic"), "a HEIC file: convert it to JPEG or PNG"),
+        (_media(b"mif1", b"miaf", b"avif"), "an AVIF file: convert it to JPEG or PNG"),
+        (encode(noise(), "avif"), "an AVIF file: convert it to JPEG or PNG"),
+        (encode(noise(), "jpeg2000"), "a JPEG 2000 file: convert it to JPEG or PNG"),
+        (encode(noise(), "pdf"), "a PDF file: convert it to JPEG or PNG"),
+        (_media(b"crx "), "a camera's raw file: convert it to JPEG or PNG"),
+        (_media(b"isom", b"mp42"), "a video"),
+        (b"\0\0\0\0ftyp", "a video"),
+        (b"8BPS\0\1", "a Photoshop file: convert it to JPEG or PNG"),
+        (b"\xff\x0a\0\0", "a JPEG XL file: convert it to JPEG or PNG"),
+        (b"PK\x03\x04\x14\0", "a zip archive: unpack it"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page"),
+        (b"\xef\xbb\xbf\n <HTML>", "a web page"),
+        (b"<?xml version='1.0'?>\n<!-- a drawing --><svg/>", "an SVG drawing: convert it to JPEG or PNG"),
+    ],
+)
+def test_what_a_file_is_instead_is_told(data: bytes, told: str) -> None:
+    assert refusal(data) == f"{module.UNKNOWN}, but {told}"
 
 
 def test_an_empty_file_is_refused() -> None:
@@ -256,7 +283,7 @@ def test_any_bytes_give_a_header_or_an_input_error_with_a_fixed_text(data: bytes
         reason = ""
         assert 0 < header.width * header.height <= MAX_PIXELS
         assert 1 <= header.orientation <= 8
-    assert reason in REASONS  # our own words, nothing of the file
+    assert reason.partition(", but ")[0] in REASONS  # our own words, nothing of the file
 
 
 # Bare headers ------------------------------------------------------------------------------------------------

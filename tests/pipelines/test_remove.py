@@ -160,7 +160,7 @@ def test_a_later_crawl_leaves_out_what_was_taken_down(lhq, original, tmp_path) -
     ran = lhq(*crawl, "--workers", "0", "--json")
     assert ran.code == 0, ran.err
     assert ran.json["fetched"] == ran.json["new"] == 0
-    assert any("3 photos were taken down before" in note for note in ran.json["notes"])
+    assert any("taken down before (lhq remove): 3 photos" in note for note in ran.json["notes"])
     assert _names(Dataset.open(root)) == [name for name in NAMES if name not in gone]
     for name in gone:
         assert _id(name).encode() not in _bytes(root)

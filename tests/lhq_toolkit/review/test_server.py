@@ -238,7 +238,7 @@ def test_misuse_is_one_line_and_exit_code_2(lhq, original, arguments, says):
 
 def test_a_dataset_that_is_none_is_refused(lhq, tmp_path):
     ran = lhq("review", tmp_path / "none")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "is not a dataset" in ran.err
     assert not (tmp_path / "none").exists()
 

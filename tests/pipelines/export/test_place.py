@@ -102,7 +102,7 @@ def test_an_upload_that_breaks_leaves_no_object_and_the_same_command_ends_it(lhq
     again = lhq(*command, "--json", env=store.env)
     assert (again.json["photos"], again.json["pictures"], again.json["made"]) == (4, 8, 0)
     other = lhq(*export(noisy, "s3://broken/set", form="webdataset", size=SIZE), env=store.env)
-    assert other.code == 1
+    assert other.code == 2
     assert "another export" in other.err
 
 
@@ -143,7 +143,7 @@ def test_a_url_with_other_files_is_refused_and_left_alone(lhq, dataset, tmp_path
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "thesis.txt").write_text("mine")
     ran = lhq(*export(dataset, f"file://{tmp_path}/there"))
-    assert ran.code == 1
+    assert ran.code == 2
     assert "is not empty" in ran.err
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["thesis.txt"]
 

@@ -21,4 +21,4 @@ def test_a_card_counts_photos_and_pictures_and_unknown_licences_aloud():
     assert "the centre square and 2 more squares of random place and size" in text
     assert "| CC0-1.0 | 2 | 6 |" in text
     assert "| LicenseRef-unknown | 1 | 3 |" in text
-    assert "1 photos have no known licence" in text
+    assert "The licence of 1 photo is unknown" in text

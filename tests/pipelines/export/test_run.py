@@ -68,7 +68,7 @@ def test_another_export_in_the_same_folder_is_refused(lhq, dataset, tmp_path):
     before = files_of(out)
     for other in (("--resolution", SIZE + 1), ("--crops", 2), ("--format", "zip")):
         ran = lhq(*export(dataset, out, *other))
-        assert ran.code == 1
+        assert ran.code == 2
         assert "another export" in ran.err
         assert files_of(out) == before
 
@@ -123,7 +123,7 @@ def test_a_photo_damaged_between_two_runs_leaves_no_picture_without_rights(lhq, 
     assert ran.code == 0, ran.err
     assert (ran.json["photos"], ran.json["pictures"], len(ran.json["errors"])) == (8, 24, 1)
     assert len(list((out / "images").iterdir())) == 24
-    assert "1 photos of the subset could not be decoded" in (out / "README.md").read_text()
+    assert "because they cannot be decoded: 1 photo of the subset" in (out / "README.md").read_text()
 
 
 def is_first(dataset: Path, path: Path) -> bool:
@@ -155,7 +155,7 @@ def test_an_export_of_missing_files_says_so_and_makes_nothing(lhq, dataset, tmp_
 def test_small_photos_are_enlarged_and_counted(lhq, dataset, tmp_path):
     large = export(dataset, tmp_path / "out", "--json", size=80)
     assert lhq(*large).json["enlarged"] == 9
-    assert "9 of the photos are smaller than the pictures and were enlarged" in (tmp_path / "out/README.md").read_text()
+    assert "Enlarged, because smaller than the pictures: 9 photos" in (tmp_path / "out/README.md").read_text()
     assert lhq(*large).json["enlarged"] == 9
 
 

@@ -69,7 +69,7 @@ def test_the_command_lists_what_is_refused_and_makes_nothing(lhq, mixed, tmp_pat
     assert ran.code == 1
     assert "12 photos under a licence without derivatives" in ran.err
     assert "and 2 more" in ran.err
-    assert "1 photos of unknown licence" in ran.err
+    assert "1 photo of unknown licence" in ran.err
     assert "--own-use" in ran.err
     assert not (tmp_path / "out").exists()
 
@@ -77,11 +77,11 @@ def test_the_command_lists_what_is_refused_and_makes_nothing(lhq, mixed, tmp_pat
 def test_an_export_for_own_use_says_so_and_warns_of_unknown_licences(lhq, mixed, tmp_path):
     ran = lhq(*export(mixed, tmp_path / "out", "--own-use"))
     assert ran.code == 0, ran.err
-    assert "the licence of 1 photos is unknown" in ran.out
+    assert "the licence of 1 photo is unknown" in ran.out
     card = (tmp_path / "out" / "README.md").read_text()
     assert "do not hand it on" in card
     assert "The terms of 12 of its photos" in card
-    assert "1 photos have no known licence" in card
+    assert "The licence of 1 photo is unknown" in card
     assert json.loads((tmp_path / "out" / "export.json").read_text())["own_use"] is True
 
 

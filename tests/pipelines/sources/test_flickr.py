@@ -213,7 +213,7 @@ def test_what_counts_is_the_licence_that_the_row_tells(web: FakeWeb, tmp_path: P
         web.world.licenses.clear()
     assert set(photos) == set(found) - {closed}
     assert photos[freed].license == "CC0-1.0"
-    assert "1 photos under another licence than asked for left out" in source.notes()
+    assert "left out: photos under another licence than asked for (1)" in source.notes()
 
 
 def test_flickrs_licences_are_asked_for_once_per_dataset(web: FakeWeb, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_rows_that_are_not_for_us_are_counted(web: FakeWeb, row: Any, why: str, 
     _with_row(web, row)
     source = flickr_of(web, tmp_path, ["lake"], licenses=["4"])
     assert _photos(list_all(source)) == {}
-    assert f"1 {why} left out" in source.notes()
+    assert f"left out: {why} (1)" in source.notes()
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_any_keys_and_values_are_photos_or_counted(
     assert listed == [f"lsun:{one.decode()}" for one in plain]
     left = len(values) - len(plain)
     assert [note for note in source.notes() if "left out" in note] == (
-        [f"{left} keys that are no plain text left out"] if left else []
+        [f"left out: keys that are no plain text ({left:,})"] if left else []
     )
     fetching = source.fetcher().open(ANY)
     for one in plain:

@@ -72,8 +72,8 @@ def test_all_that_the_queries_find_is_listed_once_per_query_and_nothing_else(web
     assert not [one for one in web.log if KEY in one.target]
     left_out = [shot.kind for shot in web.world.shots.values() for _ in shot.queries if shot.kind != "photo"]
     assert source.notes() == [
-        f"{left_out.count('sponsored')} advertisements left out",
-        f"{left_out.count('premium')} premium photos left out",
+        f"left out: advertisements ({left_out.count('sponsored')})",
+        f"left out: premium photos ({left_out.count('premium')})",
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_row_of_nulls_is_a_photo_as_long_as_it_has_an_id_and_an_address(web: F
         photos["unsplash:abc"].attribution
         == "Untitled, author unknown, Unsplash License (https://unsplash.com/license)"
     )
-    assert source.notes() == ["5 rows without an id or an address left out"]
+    assert source.notes() == ["left out: rows without an id or an address (5)"]
 
 
 # Full tags.

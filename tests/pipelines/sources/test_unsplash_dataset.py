@@ -193,9 +193,9 @@ def test_premium_photos_other_hosts_and_broken_rows_are_left_out_and_told(tmp_pa
     one = source(release(tmp_path / "r", rows))
     assert list(photos_of(list_all(one))) == ["unsplash:good"]
     notes = "\n".join(one.notes())
-    assert "1 premium photos left out" in notes
-    assert "5 rows whose picture lies elsewhere left out" in notes
-    assert "3 rows without an id or an address left out" in notes
+    assert "left out: premium photos (1)" in notes
+    assert "left out: rows whose picture lies elsewhere (5)" in notes
+    assert "left out: rows without an id or an address (3)" in notes
 
 
 def test_the_terms_are_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fakes.faults import FLICKR_API, PASSING, UNSPLASH_API, UNSPLASH_IMAGES, Pla
 from fakes.messages import Reply, Request, as_json
 from fakes.world import scatter
 
-from manifests.errors import InputError, LhqError, MisuseError
+from manifests.errors import InputError, LhqError, SetupError
 from pipelines.sources.base import HostDownError, UnavailableError
 from pipelines.web import api as client
 from pipelines.web.api import Api, RefusalError, checked_url, is_loopback, origin
@@ -328,8 +328,8 @@ def test_an_api_may_be_moved_to_https_or_to_this_machine(url: str) -> None:
         "",
     ],
 )
-def test_anything_else_is_misuse(url: str) -> None:
-    with pytest.raises(MisuseError, match="LHQ_FLICKR_URL"):
+def test_any_other_address_is_refused(url: str) -> None:
+    with pytest.raises(SetupError, match="LHQ_FLICKR_URL"):
         checked_url(url, "LHQ_FLICKR_URL")
 
 
