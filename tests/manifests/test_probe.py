@@ -1,14 +1,12 @@
 """manifests.probe: what is let in, what is given up on arrival, and that no bytes can do worse than that."""
 
-import io
 import struct
-import time
 import tracemalloc
-import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+from encoding import PNG, encode, exif, png_chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,24 +24,8 @@ def noise(width: int = 40, height: int = 30) -> Image.Image:
     return Image.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8))
 
 
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def exif(orientation: int) -> Image.Exif:
-    block = Image.Exif()
-    block[0x0112] = orientation
-    return block
-
-
-def png_chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
 def png_header(width: int, height: int) -> bytes:
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return PNG + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
 
 
 def refusal(data: bytes) -> str:
@@ -172,7 +154,6 @@ def test_an_empty_file_is_refused() -> None:
 
 
 def test_the_limits_are_told_from_the_header_alone() -> None:
-    started = time.monotonic()
     tracemalloc.start()
     assert refusal(png_header(60_000, 60_000)) == module.TOO_MANY_PIXELS
     assert refusal(b"GIF89a" + bytes(7) + b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)) == module.TOO_MANY_PIXELS
@@ -184,7 +165,6 @@ def test_the_limits_are_told_from_the_header_alone() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
-    assert time.monotonic() - started < 1
 
 
 def test_a_file_over_the_byte_limit_is_refused() -> None:
@@ -241,19 +221,20 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"\xff\xd8\xff" + b"\xff" * 20_000_000,
         b"\xff\xd8" + b"\xff\xe0\x00\x02" * 5_000_000,
         png_header(5, 5) + png_chunk(b"tEXt", b"") * 2_000_000,
         b"GIF89a" + bytes(7) + b"!\xfe" + b"\x01a" * 10_000_000,
         b"RIFF" + struct.pack("<I", 15_999_992) + b"WEBPVP8X\x0a\0\0\0" + bytes(10) + b"abcd\0\0\0\0" * 2_000_000,
         b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" + struct.pack("<Q", 900_000) + bytes(20_000_000),
     ],
-    ids=["fill", "segments", "chunks", "sub-blocks", "riff chunks", "directory"],
+    ids=["segments", "chunks", "sub-blocks", "riff chunks", "directory"],
 )
-def test_files_of_millions_of_tiny_pieces_end_soon_and_small(data: bytes) -> None:
-    started = time.monotonic()
-    refusal(data)
-    assert time.monotonic() - started < 5
+def test_files_of_millions_of_tiny_pieces_are_not_walked_to_their_end(data: bytes) -> None:
+    assert refusal(data) == module.BROKEN  # at its end it would be cut short
+
+
+def test_millions_of_fill_bytes_are_one_step() -> None:
+    assert refusal(b"\xff\xd8\xff" + b"\xff" * 20_000_000) == module.CUT
 
 
 # Anything at all ---------------------------------------------------------------------------------------------

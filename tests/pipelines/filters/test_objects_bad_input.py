@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import resource
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from encoding import encode
 from matrices import mostly_long
 from PIL import Image
 from storing import stored
@@ -23,12 +23,6 @@ from pipelines.engine.pool import InProcess
 from pipelines.filters.objects import Objects, ObjectsSettings
 
 
-def encoded(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(out, kind, **options)
-    return out.getvalue()
-
-
 def files() -> Iterator[tuple[bytes, bool]]:
     """(bytes, whether they can be decoded), of every kind in turn, each with pixels of its own."""
     rng = np.random.default_rng(0)
@@ -37,17 +31,17 @@ def files() -> Iterator[tuple[bytes, bool]]:
         at += 1
         noise = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
         picture = Image.fromarray(noise)
-        jpeg, png = encoded(picture, "jpeg"), encoded(picture, "png")
+        jpeg, png = encode(picture, "jpeg"), encode(picture, "png")
         yield jpeg, True
         yield png, True
-        yield encoded(picture.convert("CMYK"), "jpeg"), True
-        yield encoded(picture.convert("P"), "png"), True
-        yield encoded(picture.convert("L"), "png"), True
-        yield encoded(noise[:1, :1], "png"), True
-        yield encoded(rng.integers(0, 256, (1, 3000, 3), dtype=np.uint8), "png"), True
-        yield encoded(rng.integers(0, 256, (3000, 1, 3), dtype=np.uint8), "png"), True
-        yield encoded(picture.resize((900, 30)), "webp"), True
-        yield encoded(rng.integers(0, 65536, (30, 40), dtype=np.uint16), "png"), True
+        yield encode(picture.convert("CMYK"), "jpeg"), True
+        yield encode(picture.convert("P"), "png"), True
+        yield encode(picture.convert("L"), "png"), True
+        yield encode(noise[:1, :1], "png"), True
+        yield encode(rng.integers(0, 256, (1, 3000, 3), dtype=np.uint8), "png"), True
+        yield encode(rng.integers(0, 256, (3000, 1, 3), dtype=np.uint8), "png"), True
+        yield encode(picture.resize((900, 30)), "webp"), True
+        yield encode(rng.integers(0, 65536, (30, 40), dtype=np.uint16), "png"), True
         yield jpeg[: len(jpeg) // 2], False
         middle = len(png) // 2
         yield png[:middle] + bytes([png[middle] ^ 0xFF]) + png[middle + 1 :], False

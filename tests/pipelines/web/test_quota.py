@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-import time
 from pathlib import Path
 
 import asking
@@ -167,10 +166,8 @@ def test_a_stopped_run_waits_no_longer(tmp_path: Path) -> None:
     with quota.slot():
         pass
     clock.stop()
-    began = time.monotonic()
-    with pytest.raises(UnavailableError, match="stopped"), quota.slot():
+    with pytest.raises(UnavailableError, match="stopped"), quota.slot():  # else it would wait for an hour
         raise AssertionError("there was no room")
-    assert time.monotonic() - began < 1
 
 
 def _asked_in_two_processes(state: Path, rate: Rate, wanted: int) -> FakeWeb:

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import simplejpeg
+from encoding import png_chunk
 from PIL import Image
 
 from fakes.chance import number
@@ -67,7 +68,7 @@ def bomb() -> bytes:
     row = bytes(1 + side // 8)
     pixels = b"".join(squeeze.compress(row * 100) for _ in range(side // 100)) + squeeze.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
 
 
 @functools.cache
@@ -84,7 +85,3 @@ def huge(name: str) -> bytes:
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", 65_000, 65_000)
     return bytes(data)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
