@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,6 +176,7 @@ def read_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+_ZIP_END = 98  # bytes, of the records that may stand behind a zip's list of members
 _BESIDE = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)  # named in checkpoints, beside the weights
 
 
@@ -190,6 +193,32 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
+def _refuse_packed(path: Path) -> None:
+    """ValueError for a zip that is larger than its file, which PyTorch would unpack into memory.
+
+    PyTorch stores members as they are. It and Python's zipfile look for the list of members in different ways, so the
+    list must stand right before the records at the end of the file, where both find it.
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) != b"PK\3\4":  # by which PyTorch tells
+            return
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _ZIP_END))
+        end = stream.read()
+    if end[56:60] == b"PK\6\7":  # the form for large files: its record (56 bytes), where that is (20), the end (22)
+        length, first, record = *struct.unpack("<QQ", end[40:56]), size - _ZIP_END
+        sound = end[:4] == b"PK\6\6" and struct.unpack("<Q", end[64:72]) == (record,)
+    else:
+        length, first, record = *struct.unpack("<II", end[-10:-2]), size - 22
+        sound = end[-22:-18] == b"PK\5\6"
+    if not sound or first + length != record:
+        raise ValueError("its end is not that of a zip")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if any(one.compress_type != zipfile.ZIP_STORED for one in members) or sum(one.file_size for one in members) > size:
+        raise ValueError("its members are packed: they may be of any size")
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a file, on the CPU, without running any code of it.
 
@@ -203,6 +232,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'torch.load' received a zip file", UserWarning)  # it then refuses it
             with torch.serialization.safe_globals([(_Unused, name) for name in _BESIDE]):

@@ -34,7 +34,11 @@ def read(path: Path) -> dict[str, Threshold]:
         except ValueError as error:
             raise SetupError(f"{path}, line {number}: {error}") from error
         if threshold is None or name in found:
-            wrong = f"{name} stands here twice" if name in found else f"{NEVER}: leave the line out"
+            wrong = (
+                f"{name if name.isprintable() else ascii(name)} stands here twice"
+                if name in found
+                else f"{NEVER}: leave the line out"
+            )
             raise SetupError(f"{path}, line {number}: {wrong}")
         found[name] = threshold
     if not found:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-import resource
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import limited
 import published_pickle
 import pytest
 import torch
@@ -93,21 +96,53 @@ def test_tensors_that_are_larger_than_their_file_are_refused(tmp_path, what):
         read_tensors(path)
 
 
-def test_a_checkpoint_that_is_packed_a_thousand_times_is_not_unpacked(tmp_path):
-    """PyTorch stores its members as they are; one that is deflated is somebody else's."""
-    path = tmp_path / "w.pth"
-    count = 300_000_000
-    with zipfile.ZipFile(io.BytesIO(saved({"w": torch.zeros(7)}))) as plain, zipfile.ZipFile(path, "w") as packed:
+COUNT = 75_000_000  # numbers: 300 MB
+
+
+def packed(path: Path) -> Path:
+    """A checkpoint of so many zeros, its numbers packed."""
+    with (
+        zipfile.ZipFile(io.BytesIO(saved({"w": torch.zeros(7)}))) as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
+    ):
         for one in plain.infolist():
             content = plain.read(one)
             if one.filename.endswith("data.pkl"):
-                content = content.replace(b"K\x07", b"J" + count.to_bytes(4, "little"))
-            if one.filename.endswith("data/0"):
-                with packed.open(zipfile.ZipInfo(one.filename), "w") as member:
-                    del member
+                content = content.replace(b"K\x07", b"J" + COUNT.to_bytes(4, "little"))
+            if not one.filename.endswith("data/0"):
+                target.writestr(one.filename, content, zipfile.ZIP_STORED)
                 continue
-            packed.writestr(one.filename, content)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(WeightsError, match=r"w\.pth holds no plain weights"):
+            with target.open(one.filename, "w") as member:
+                for _ in range(COUNT * 4 // 1_000_000):
+                    member.write(bytes(1_000_000))
+    return path
+
+
+def test_a_checkpoint_that_unpacks_to_two_hundred_times_its_size_is_refused_before_it_does(tmp_path):
+    """PyTorch stores its members as they are; one that is deflated is somebody else's."""
+    path = packed(tmp_path / "w.pth")
+    assert path.stat().st_size * 200 < COUNT * 4
+    command = [sys.executable, limited.__file__, str(COUNT * 2), str(path)]  # half of what it unpacks to
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.splitlines()
+    assert told[0].startswith("RuntimeError"), "it hurts whoever is not on guard"
+    assert "w.pth holds no plain weights (its members are packed" in told[1]
+
+
+def test_a_list_of_members_that_python_and_pytorch_find_at_different_places_is_refused(tmp_path):
+    """One list tells of stored members and stands before the end; the other is where the end says that it is."""
+    path = tmp_path / "w.pth"
+    stored = SOUND["w.pth"]
+    path.write_bytes(stored)
+    read_tensors(path)
+    where = len(stored) - 98
+    for at in (where, where + 48, where + 64, len(stored) - 20):  # the records' marks, and the places that they name
+        data = bytearray(stored)
+        data[at] ^= 1
+        path.write_bytes(data)
+        read_or_refused(read_tensors, path)
+    path.write_bytes(b"PK\3\4" + bytes(60) + stored)  # Python takes what stands before a zip as none of its business
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist()
+    with pytest.raises(WeightsError, match="its end is not that of a zip"):
         read_tensors(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
