@@ -44,7 +44,7 @@ def check(exports: Sequence[Noted], look_into: Sequence[str]) -> None:
 
 
 def holding(exports: Sequence[Noted], photo_ids: Set[str], look_into: Sequence[str]) -> list[dict[str, Any]]:
-    """Exports that hold these photos, or may: each line with `holds`, the picture by photo id; None: not known.
+    """Exports that hold these photos, or may: each line with `holds`, the pictures by photo id; None: not known.
 
     And with `asked`: false where that is because it lies at an address that is not among those to look into.
     """
@@ -62,18 +62,18 @@ def _out(facts: Noted) -> str:
     return str(facts.get("out", ""))
 
 
-def _held(out: str, photo_ids: Set[str]) -> dict[str, str] | None:
+def _held(out: str, photo_ids: Set[str]) -> dict[str, list[str]] | None:
     try:
         with _list_of(out) as stream:
             lines = Lines(stream, out)
             cells = csv.reader(lines)
             header = next(cells)
             name, file = header.index("photo_id"), header.index("file")
-            found = {}
+            found: dict[str, list[str]] = {}
             for row in cells:
                 lines.row_ends()
                 if row[name] in photo_ids:
-                    found[row[name]] = row[file]
+                    found.setdefault(row[name], []).append(row[file])
             return found
     except (OSError, LhqError, ValueError, IndexError, csv.Error, StopIteration):  # also one that is empty, or cut off
         return None

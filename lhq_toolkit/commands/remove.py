@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,7 +111,10 @@ def _exports(findings: Findings) -> list[str]:
     for export in findings.exports:
         held, out = export["holds"], export.get("out")
         if held is not None:
-            what = f"holds {', '.join(sorted(held.values())[:SHOWN])}"
+            pictures = sorted(chain.from_iterable(held.values()))
+            what = f"holds {', '.join(pictures[:SHOWN])}"
+            if len(pictures) > SHOWN:
+                what += f", and {len(pictures) - SHOWN:,} more (--json names all)"
         elif export["asked"]:
             what = "cannot be looked into"
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_a_program_gets_a_preview_and_with_yes_the_deed(lhq, dataset):
     assert len(done["files"]) == 1
     assert not (dataset / done["files"][0]).exists()
     assert photos(lhq, dataset) == 1
+
+
+def test_every_picture_of_it_that_was_handed_on_is_told(lhq, dataset):
+    out = dataset.parent / "out"
+    out.mkdir()
+    names = [f"images/{at:07}.png" for at in range(12)]  # the crops of one photo
+    (out / "ATTRIBUTION.csv").write_text("file,photo_id\n" + "".join(f"{name},{ONE}\n" for name in names))
+    (dataset / "exports.jsonl").write_text(json.dumps({"out": str(out)}) + "\n")
+    assert f"holds {', '.join(names[:10])}, and 2 more (--json names all)" in answer(dataset, "n\n").stdout
+    (export,) = lhq("remove", dataset, "--id", ONE, "--json").json["exports"]
+    assert export["holds"] == {ONE: names}
 
 
 @pytest.mark.parametrize(

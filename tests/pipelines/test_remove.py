@@ -274,7 +274,7 @@ def test_superseded_rows_are_found_and_removed_too(dataset: Dataset) -> None:
 
 def test_exports_that_hold_the_photo_are_told_with_the_picture(dataset: Dataset) -> None:
     (export,) = remove.preview(dataset, Request(ids=(_id("a0.png"),))).exports
-    assert export["holds"] == {_id("a0.png"): "images/0000000.png"}
+    assert export["holds"] == {_id("a0.png"): ["images/0000000.png"]}
     line = {"out": str(dataset.root / "elsewhere"), "subset": "curated"}
     with (dataset.root / "exports.jsonl").open("a") as stream:
         stream.write(json.dumps(line) + "\nnot json\n")
@@ -288,7 +288,7 @@ def test_an_address_that_a_dataset_names_is_asked_only_where_the_person_names_it
     class Store(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            content = f"file,photo_id\n7.png,{_id('a0.png')}\n".encode()
+            content = f"file,photo_id\n7.png,{_id('a0.png')}\n8.png,{_id('a0.png')}\n9.png,x\n".encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -307,7 +307,7 @@ def test_an_address_that_a_dataset_names_is_asked_only_where_the_person_names_it
             remove.preview(dataset, replace(request, look_into=(f"{url}/other",)))
         assert asked == []
         (found,) = remove.preview(dataset, replace(request, look_into=(url,))).exports
-        assert (found["holds"], asked) == ({_id("a0.png"): "7.png"}, ["/secret/ATTRIBUTION.csv"])
+        assert (found["holds"], asked) == ({_id("a0.png"): ["7.png", "8.png"]}, ["/secret/ATTRIBUTION.csv"])
         server.shutdown()
 
 

@@ -112,7 +112,7 @@ def test_a_take_down_names_the_exports_at_urls_that_hold_the_photo(lhq, noisy, s
     ran = lhq(*export(noisy, "s3://named/set", form="zip", size=SIZE), env=store.env)
     assert ran.code == 0, ran.err
     photo = next(one for one in (f"folder:{name}" for name in folder_ids(noisy)))
-    for asked, holds in (((), None), (("--look-into", "s3://named/set"), {photo: "00000/img00000000.png"})):
+    for asked, holds in (((), None), (("--look-into", "s3://named/set"), {photo: ["00000/img00000000.png"]})):
         found = lhq("remove", noisy, "--id", photo, *asked, "--json", env=store.env).json["exports"]
         (held,) = [one for one in found if one["out"] == "s3://named/set"]
         assert (held["holds"], held["asked"]) == (holds, bool(asked))
