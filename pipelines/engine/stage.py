@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from manifests import schema
 from manifests.plugins import misdeclared
@@ -50,6 +50,16 @@ def measuring(default: Any, **limits: Any) -> Any:
 def empty_is_none(value: Any) -> Any:
     """For settings that may be taken back: `--set stage.name=` is None again."""
     return None if value == "" else value
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """A recipe is used again from other working folders."""
+    return path and path.expanduser().absolute()
+
+
+# A file to use instead of ours; an empty text means ours again. Not a measuring parameter: what counts is what is in it
+# (`Stage.weights_hash`), not its place.
+GivenFile = Annotated[Path | None, BeforeValidator(empty_is_none), AfterValidator(_absolute)]
 
 
 def _is_measuring(extra: Any) -> bool:

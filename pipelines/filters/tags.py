@@ -6,29 +6,19 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from manifests.tags import BLACKLIST, normalise_tag, read_list
-from pipelines.engine.stage import Stage, StageSettings, Verdicts, empty_is_none
+from pipelines.engine.stage import GivenFile, Stage, StageSettings, Verdicts
 
 JOINED = 3  # neighbouring words that may stand for one tag: "black and white" is blackandwhite
 
 _NOT_IN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
-
-
-def _absolute(path: Path | None) -> Path | None:
-    """A recipe is decided again from other working folders."""
-    return path and path.expanduser().absolute()
-
-
-OptionalList = Annotated[Path | None, BeforeValidator(empty_is_none), AfterValidator(_absolute)]
 
 
 class TagsSettings(StageSettings):
@@ -38,8 +28,8 @@ class TagsSettings(StageSettings):
     blacklist says: `allow` with carpathians takes one tag out of `car*`; a photo that carries `car` too is rejected.
     """
 
-    blacklist: OptionalList = Field(default=None, description="file of a list to use instead of the shipped one")
-    allow: OptionalList = Field(default=None, description="file of tags that never count as a hit")
+    blacklist: GivenFile = Field(default=None, description="file of a list to use instead of the shipped one")
+    allow: GivenFile = Field(default=None, description="file of tags that never count as a hit")
     words: bool = Field(default=False, description="hold the words of title and description against the list too")
 
 
