@@ -26,6 +26,7 @@ from manifests.tables import Table
 from manifests.tombstones import ID, Tombstones
 from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.export.place import Remote, is_url
+from pipelines.export.rights import TABLE
 from pipelines.frontier import databases
 from pipelines.removal_request import Key, Request, resolve
 
@@ -188,10 +189,7 @@ def _exports(root: Path, photo_ids: Set[str]) -> list[dict[str, Any]]:
 def _held(out: str, photo_ids: Set[str]) -> dict[str, str] | None:
     """Picture by photo id, as the export's own list tells; None where there is none to read."""
     try:
-        if is_url(out):
-            content = Remote.open(out).read("ATTRIBUTION.csv")
-        else:
-            content = (Path(out) / "ATTRIBUTION.csv").read_bytes()
+        content = Remote.open(out).read(TABLE) if is_url(out) else (Path(out) / TABLE).read_bytes()
         rows = csv.DictReader(io.StringIO((content or b"").decode(), newline=""))
         found = {row["photo_id"]: row["file"] for row in rows if row["photo_id"] in photo_ids}
     except (OSError, LhqError, UnicodeDecodeError, csv.Error, KeyError):
