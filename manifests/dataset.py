@@ -21,6 +21,7 @@ from manifests.tables import Table
 
 CRAWL_LOCK = "crawl"
 RECIPES_LOCK = "recipes"
+SHORT_LOCK_SECONDS = 30.0  # to wait for a lock that is held for milliseconds
 OF_FILES = {  # columns of `files` beside a photo's own: what each is called there
     **{name: name for name in ("sha256", "path")},
     **{f"file_{name}": name for name in ("status", "bytes", "format", "width", "height", "error")},

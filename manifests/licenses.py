@@ -124,10 +124,10 @@ def normalise(text: str | None) -> License:
 
 def attribution(title: str | None, author: str | None, license: License, page_url: str | None) -> str:  # noqa: A002
     """One line of plain text that credits a photograph: title, author, licence with its address, page."""
-    credit = f'"{_one_line(title)}"' if title and _one_line(title) else "Untitled"
-    credit += f" by {_one_line(author)}" if author and _one_line(author) else ", author unknown"
+    credit = f'"{one_line(title)}"' if title and one_line(title) else "Untitled"
+    credit += f" by {one_line(author)}" if author and one_line(author) else ", author unknown"
     credit += f", {license.name}" + (f" ({license.url})" if license.url else "")
-    return credit + (f", {_one_line(page_url)}" if page_url else "")
+    return credit + (f", {one_line(page_url)}" if page_url else "")
 
 
 def demands(spdx: str) -> int:
@@ -143,6 +143,12 @@ def demands(spdx: str) -> int:
     if any(part in name for part in ("-SA", "-ND", "GPL", "GFDL", "LAL")):
         return 2
     return 1
+
+
+def one_line(text: str) -> str:
+    """A stranger's text without line breaks, control characters and marks that change the direction of writing."""
+    visible = (" " if unicodedata.category(character) == "Cc" else character for character in text.translate(_BIDI))
+    return " ".join("".join(visible).split())
 
 
 def _words(lowered: str) -> str:
@@ -200,9 +206,3 @@ def _read_software(words: str) -> License:
 
 def _software(spdx: str, name: str) -> License:
     return License(spdx, f"https://spdx.org/licenses/{spdx}.html", name)
-
-
-def _one_line(text: str) -> str:
-    """Without line breaks, control characters and marks that change the direction of writing."""
-    visible = (" " if unicodedata.category(character) == "Cc" else character for character in text.translate(_BIDI))
-    return " ".join("".join(visible).split())

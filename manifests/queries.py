@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from manifests import lists
 from manifests.errors import SetupError
-from manifests.texts import read_lines
 
 QUERIES = Path(__file__).parent / "queries.txt"  # the shipped list
 LONGEST = 200  # characters; more is no search
-
-_ERRORS_SHOWN = 5
 
 
 def fold_query(text: str) -> str:
@@ -24,14 +22,11 @@ def read_queries(path: Path = QUERIES) -> tuple[str, ...]:
     Raises SetupError, naming file and line, for a file that cannot be read or holds no query, a query that is too
     long or has characters no one types, or one that stands twice (but for case and spaces).
     """
-    lines = read_lines(path, "the list of queries")
     queries: list[str] = []
     first_line: dict[str, int] = {}
     errors: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        query = " ".join(line.split())
-        if not query or query.startswith("#"):
-            continue
+    for number, text in lists.entries(path, "list of queries"):
+        query = " ".join(text.split())
         if len(query) > LONGEST or not query.isprintable():
             errors.append(f"line {number}: a query has at most {LONGEST} printable characters")
         elif (folded := fold_query(query)) in first_line:
@@ -39,9 +34,7 @@ def read_queries(path: Path = QUERIES) -> tuple[str, ...]:
         else:
             first_line[folded] = number
             queries.append(query)
-    if errors:
-        more = f"; and {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-        raise SetupError(f"{path}: {'; '.join(errors[:_ERRORS_SHOWN])}{more}")
+    lists.refuse(path, errors)
     if not queries:
         raise SetupError(f"{path} holds no query: write one a line")
     return tuple(queries)

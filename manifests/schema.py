@@ -49,7 +49,12 @@ PHOTOS = pa.schema(
         column(
             "photo_id", pa.string(), "`source:` and a name that never changes, `flickr:123` for one", nullable=False
         ),
-        column("source", pa.string(), "`unsplash`, `flickr`, `lsun`, `folder`, `synthetic`", nullable=False),
+        column(
+            "source",
+            pa.string(),
+            "`unsplash`, `unsplash-dataset`, `flickr`, `lsun`, `folder`, `synthetic`, or one of a package",
+            nullable=False,
+        ),
         column("source_id", pa.string(), "the name in its source", nullable=False),
         column("page_url", pa.string(), "the photo's page, for people"),
         column("image_url", pa.string(), "where its file is fetched"),

@@ -7,12 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from manifests.errors import SetupError
-from manifests.texts import read_lines
+from manifests import lists
 
 BLACKLIST = Path(__file__).parent / "tag_blacklist.txt"  # the shipped list of tags that reject a photo
-
-_ERRORS_SHOWN = 5
 
 
 @lru_cache(maxsize=1 << 16)  # a crawl meets the same few thousand tags millions of times
@@ -50,13 +47,9 @@ def read_list(path: Path) -> frozenset[str]:
     An entry is a whole tag, or the beginning of tags followed by `*`. Raises SetupError, naming file and line,
     for a file that cannot be read, a line not in normalised form, or an entry that stands twice.
     """
-    lines = read_lines(path, "the tag list")
     first_line: dict[str, int] = {}
     errors: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        tag = line.strip()
-        if not tag or tag.startswith("#"):
-            continue
+    for number, tag in lists.entries(path, "tag list"):
         star = "*" if tag.endswith("*") else ""
         if (normalised := normalise_tag(tag)) + star != tag or not normalised:
             advice = f"write {normalised + star!r}" if normalised else "it has no letter or digit"
@@ -65,7 +58,5 @@ def read_list(path: Path) -> frozenset[str]:
             errors.append(f"line {number}: {tag!r} already stands in line {first_line[tag]}")
         else:
             first_line[tag] = number
-    if errors:
-        more = f"; and {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-        raise SetupError(f"{path}: {'; '.join(errors[:_ERRORS_SHOWN])}{more}")
+    lists.refuse(path, errors)
     return frozenset(first_line)

@@ -12,6 +12,7 @@ from PIL import Image
 from manifests import atomic, store
 from manifests.decode import decode
 from manifests.errors import InputError
+from manifests.probe import probe
 
 HEIGHT, WIDEST = 256, 1024  # pixels of a thumbnail, unless the picture is smaller
 FOLDER = "thumbnails"
@@ -46,8 +47,6 @@ def thumbnail(root: Path, sha256: str, path: str) -> bytes:
 
 def reduced(image: bytes, width: int, height: int, quality: int) -> bytes:
     """A JPEG of an encoded image that fits into width x height pixels, never enlarged; upright, sRGB, no metadata."""
-    from manifests.probe import probe
-
     header = probe(image)
     scale = min(1.0, width / header.width, height / header.height)
     size = max(1, round(header.width * scale)), max(1, round(header.height * scale))

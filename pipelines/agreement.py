@@ -2,13 +2,12 @@
 
 The sample is the beginning of one fixed random order of the photos with an ok file, as far as each has a verdict: so
 whoever reviews in that order, and stops anywhere, has a fair sample, whatever else was reviewed besides. A filter is
-taken as a finder of photos that a person rejects. 95 % intervals are Wilson's (1927), without continuity correction.
+taken as a finder of photos that a person rejects.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,10 +16,10 @@ import numpy.typing as npt
 
 from manifests import reviews
 from manifests.reviews import Verdicts
+from pipelines import wilson
 from pipelines.funnel import ERROR, KEPT, PENDING, REJECTED, Funnel
 
 ALL = "all filters"
-Z = 1.959963984540054  # of the standard normal, 97.5 %
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -39,13 +38,7 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        if not self.of:
-            return 0.0, 1.0
-        share, z2 = self.hits / self.of, Z * Z / self.of
-        middle = share + z2 / 2
-        half = Z * math.sqrt((share * (1 - share) + z2 / 4) / self.of)
-        low, high = (middle - half) / (1 + z2), (middle + half) / (1 + z2)
-        return (0.0 if self.hits == 0 else low), (1.0 if self.hits == self.of else high)
+        return wilson.interval(self.value or 0.0, self.of)
 
 
 @dataclass(frozen=True)

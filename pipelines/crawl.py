@@ -236,9 +236,7 @@ class _Crawl:
 
     def _commit_refusal(self, photo_id: str, error: TransientError | InputError) -> None:
         """A row for a photo that its source does not let us fetch."""
-        status = schema.FAILED if isinstance(error, TransientError) else schema.GIVEN_UP
-        said = getattr(error, "http_status", None)
-        row = File(photo_id, datetime.now(UTC), status, error=str(error), http_status=said)
+        row = fetch.refusal(photo_id, datetime.now(UTC), error)
         self._commit_batch(Batch(rows_of([row], schema.FILES), 1))
 
     def _refuse_when_closed(self) -> None:

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from manifests import schema
-from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, Dataset, stage_lock
+from manifests.dataset import CRAWL_LOCK, RECIPES_LOCK, SHORT_LOCK_SECONDS, Dataset, stage_lock
 from manifests.locks import Lock
 from manifests.tables import Table
 from pipelines.export.run import LOCK as EXPORTS_LOCK
 from pipelines.filters import STAGES
 
-SHORT_LOCKS = {RECIPES_LOCK, EXPORTS_LOCK}  # held for milliseconds: worth waiting for
-SHORT_LOCK_SECONDS = 30.0
+SHORT_LOCKS = {RECIPES_LOCK, EXPORTS_LOCK}
 
 MEASUREMENTS = schema.measurement_table("")  # what the names of such tables begin with
 

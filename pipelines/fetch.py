@@ -68,6 +68,12 @@ class _Gate:
             self._changed.wait_for(lambda: self._at_work == 0)
 
 
+def refusal(photo_id: str, now: datetime, error: TransientError | InputError) -> File:
+    """The row of a photo that did not come: tried again where the trouble may pass, else given up."""
+    status = schema.FAILED if isinstance(error, TransientError) else schema.GIVEN_UP
+    return File(photo_id, now, status, error=str(error), http_status=getattr(error, "http_status", None))
+
+
 class _Lane:
     """The threads that fetch for one source, in the order of its photos."""
 
@@ -118,9 +124,7 @@ class _Lane:
         except HostDownError:
             return Outcome(wanted)
         except (TransientError, InputError) as error:
-            status = schema.FAILED if isinstance(error, TransientError) else schema.GIVEN_UP
-            said = getattr(error, "http_status", None)
-            return Outcome(wanted, File(wanted.photo_id, now, status, error=str(error), http_status=said))
+            return Outcome(wanted, refusal(wanted.photo_id, now, error))
         except BaseException as error:  # raised again by the worker: a bug of ours, a full disk
             return Outcome(wanted, bug=error)
         file = File(

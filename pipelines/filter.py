@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import recipes, reviews
-from manifests.dataset import RECIPES_LOCK, Dataset
+from manifests.dataset import RECIPES_LOCK, SHORT_LOCK_SECONDS, Dataset
 from manifests.errors import MisuseError
 from manifests.recipes import Recipe, Step
 from manifests.settings import parse
@@ -24,7 +24,6 @@ BUDGETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {  # what a budget of t
     "small": {"invariance": {"network": "small"}},
     "paper": {"invariance": {"network": "wide_resnet50_2"}},  # as published
 }
-RECIPE_LOCK_SECONDS = 30.0  # a recipe is read and replaced in milliseconds
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def run(dataset: Dataset, request: Request, pool: Pool) -> Filtered:
 
 def record_reviews(dataset: Dataset, subset: str, mark: str | None) -> None:
     """Note in a subset's recipe, if there is one, the hash of the human verdicts that it stands with."""
-    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+    with dataset.lock(RECIPES_LOCK, wait_seconds=SHORT_LOCK_SECONDS):
         now = recipes.load(dataset.root, subset)
         if now is not None and now.reviews != mark:
             recipes.save(dataset.root, replace(now, reviews=mark))
@@ -135,7 +134,7 @@ def asked_for(dataset: Dataset, request: Request) -> Recipe:
 
 def _saved_as_asked(dataset: Dataset, request: Request) -> Recipe:
     """The subset's recipe with the request's changes, saved before anything is measured."""
-    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+    with dataset.lock(RECIPES_LOCK, wait_seconds=SHORT_LOCK_SECONDS):
         recipe = asked_for(dataset, request)
         recipes.save(dataset.root, recipe)
     return recipe
@@ -193,7 +192,7 @@ def _step(recipe: Recipe, name: str, settings: Mapping[str, str]) -> Step:
 
 def _record(dataset: Dataset, recipe: Recipe, step: Step) -> Recipe:
     """Note the fingerprint a stage is measured with; a recipe changed meanwhile by another command keeps its change."""
-    with dataset.lock(RECIPES_LOCK, wait_seconds=RECIPE_LOCK_SECONDS):
+    with dataset.lock(RECIPES_LOCK, wait_seconds=SHORT_LOCK_SECONDS):
         now = recipes.load(dataset.root, recipe.name) or recipe
         there = now.step(step.stage)
         if there is not None and dict(there.settings) == dict(step.settings):

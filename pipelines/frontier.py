@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from manifests.databases import naming
 from manifests.dataset import Dataset
 from manifests.locks import on_local_disk
 from manifests.rows import latest
+from pipelines.web.quota import state_folder
 
 NAME = "crawl.sqlite"
 _TABLE = """
@@ -37,9 +37,14 @@ def path_of(root: Path) -> Path:
     """Where the database of the dataset at `root` lies: in it, or off local disks under LHQ_STATE, where WAL works."""
     if on_local_disk(root):
         return root / NAME
-    state = os.environ.get("LHQ_STATE")
-    folder = Path(state) if state else Path.home() / ".local" / "state" / "lhq"
-    return folder / "crawls" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.sqlite"
+    return state_folder() / "crawls" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.sqlite"
+
+
+def put_aside(path: Path) -> None:
+    """Keep a damaged database under another name: what comes next is made anew."""
+    path.replace(path.with_name(f"{path.name}.damaged"))
+    for more in ("-wal", "-shm"):
+        path.with_name(path.name + more).unlink(missing_ok=True)
 
 
 def databases(root: Path) -> list[Path]:
@@ -60,9 +65,7 @@ class Frontier:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                     raise  # locked, full, not permitted: not damaged
-                path.replace(path.with_name(f"{path.name}.damaged"))
-                for more in ("-wal", "-shm"):
-                    path.with_name(path.name + more).unlink(missing_ok=True)
+                put_aside(path)
                 self._database = _open(path)
 
     def cursor(self, source: str, task: str) -> str | None:

@@ -109,9 +109,9 @@ class Funnel:
         self._digest_of = np.cumsum(_mask(pc.is_valid(self.photos["sha256"]))) - 1  # of a photo that has a file
         if self.verdicts is None:
             self.verdicts = reviews.load(self.dataset.root)
-        self.brought_in, self.taken_out = (self._with(self.verdicts, one) for one in (reviews.KEEP, reviews.REJECT))
+        self.brought_in, self.taken_out = (self._reviewed(self.verdicts, one) for one in (reviews.KEEP, reviews.REJECT))
 
-    def _with(self, verdicts: Verdicts, verdict: str) -> Mask:
+    def _reviewed(self, verdicts: Verdicts, verdict: str) -> Mask:
         return _mask(pc.is_in(self.photos["photo_id"], value_set=pa.array(verdicts.photos(verdict), pa.string())))
 
     @property

@@ -17,8 +17,7 @@ from manifests import plain_json
 from manifests.errors import LhqError, MisuseError
 from manifests.lines import Lines
 from pipelines.export.place import Remote, is_url
-
-LIST = "ATTRIBUTION.csv"
+from pipelines.export.rights import TABLE
 
 Noted = Mapping[str, Any]  # a line of exports.jsonl
 
@@ -83,12 +82,12 @@ def _held(out: str, photo_ids: Set[str]) -> dict[str, list[str]] | None:
 def _list_of(out: str) -> Iterator[TextIO]:
     """The text of an export's list; OSError where there is none to read."""
     if is_url(out):
-        content = Remote.open(out).read(LIST)
+        content = Remote.open(out).read(TABLE)
         if content is None:
-            raise FileNotFoundError(LIST)
+            raise FileNotFoundError(TABLE)
         yield io.StringIO(content.decode(), newline="")
         return
-    path = Path(out) / LIST
+    path = Path(out) / TABLE
     if not path.is_file():  # a pipe would be waited for
         raise FileNotFoundError(path)
     with path.open(encoding="utf-8", newline="") as stream:

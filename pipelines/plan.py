@@ -33,7 +33,6 @@ LHQ_KEPT = {"unsplash": 64_669, "flickr": 25_331}
 UNSPLASH_MOST = 200 * unsplash_source.PER_PAGE  # photos that one search shows
 BYTES_PER_PIXEL = 0.23  # mean over 55 landscape photographs as published (JPEG; samples/ and Debian's wallpapers)
 BYTES_PER_PIXEL_MADE = 0.35  # mean over the same, scaled to 1,024 pixels at quality 95
-ABOUT_THE_QUERY = (400, 410, 422)  # with these Unsplash refuses one search; with others, us
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -210,7 +209,7 @@ def _asked(
                     stopped = f": {error}"
                     break
                 except InputError as error:
-                    if isinstance(error, RefusalError) and error.status not in ABOUT_THE_QUERY:
+                    if isinstance(error, RefusalError) and error.status not in unsplash_source.ABOUT_THE_QUERY:
                         raise SetupError(f"{source} refuses to search (HTTP {error.status}): {error}") from None
                     answers.append(First(0))  # the crawl will note why
                 progress.advance(1)

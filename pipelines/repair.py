@@ -91,8 +91,6 @@ def _remove(dataset: Dataset, places: set[str]) -> None:
 def _remove_cache(dataset: Dataset, finding: Finding) -> None:
     crawl = frontier.path_of(dataset.root)
     if finding.where == crawl.name:
-        crawl.replace(crawl.with_name(f"{crawl.name}.damaged"))
-        for more in ("-wal", "-shm"):
-            crawl.with_name(crawl.name + more).unlink(missing_ok=True)
+        frontier.put_aside(crawl)
     else:
         (dataset.root / finding.where).unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +23,6 @@ from pipelines.every_lock import any_table, every_lock, measurement_tables
 from pipelines.findings import Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
-AT_ONCE = 4_096  # files that are handed to the threads
 
 _HOLDERS = {"photo_id": "photos", "sha256": "files"}  # the table that has what a column of another one points to
 
@@ -125,20 +123,15 @@ def _check_images(dataset: Dataset, found: Verified) -> None:
     for row in files.filter(pc.invert(proper)).to_pylist():
         found.findings.append(Finding(Kind.ROW, "files", f"{row['photo_id']}: its path is {row['path']!r}"))
     named = latest(files.filter(proper).select(["path", "sha256", "bytes"]), "path")
-    with Progress("verify", named.num_rows, "files") as progress, ThreadPoolExecutor(threads.cores()) as hashers:
-        for some in named.to_batches(max_chunksize=AT_ONCE):
-            rows = some.to_pylist()
-            for row, finding in zip(
-                rows,
-                hashers.map(lambda row: _look(dataset, row["path"], row["sha256"], row["bytes"]), rows),
-                strict=True,
-            ):
-                if finding is None:
-                    found.files += 1
-                    found.bytes += row["bytes"] or 0
-                else:
-                    found.findings.append(finding)
-                progress.advance(1)
+    rows = (row for some in named.to_batches(max_chunksize=threads.AT_ONCE) for row in some.to_pylist())
+    with Progress("verify", named.num_rows, "files") as progress:
+        for finding in threads.mapped(lambda row: _look(dataset, row["path"], row["sha256"], row["bytes"]), rows):
+            if isinstance(finding, Finding):
+                found.findings.append(finding)
+            else:
+                found.files += 1
+                found.bytes += finding
+            progress.advance(1)
 
 
 def _are_proper(paths: pa.ChunkedArray, sha256s: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -152,7 +145,8 @@ def _are_proper(paths: pa.ChunkedArray, sha256s: pa.ChunkedArray) -> pa.ChunkedA
     return pc.fill_null(proper, False)
 
 
-def _look(dataset: Dataset, path: str, sha256: str, size: int | None) -> Finding | None:
+def _look(dataset: Dataset, path: str, sha256: str, size: int | None) -> Finding | int:
+    """What is wrong with a file; where nothing is, how many bytes it has."""
     try:
         with (dataset.root / path).open("rb") as stream:
             there = os.fstat(stream.fileno()).st_size
@@ -160,11 +154,11 @@ def _look(dataset: Dataset, path: str, sha256: str, size: int | None) -> Finding
                 return Finding(Kind.DAMAGED, path, f"{there:,} bytes in place of {size:,}")
             if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
                 return Finding(Kind.DAMAGED, path, "its bytes are not those of its name")
+            return there
     except FileNotFoundError:
         return Finding(Kind.MISSING, path, "is not there")
     except OSError as error:
         return Finding(Kind.DAMAGED, path, f"cannot be read ({error.strerror or error})")
-    return None
 
 
 def strays(dataset: Dataset) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from manifests.dataset import Dataset
 from manifests.recipes import Recipe
 from manifests.rows import in_one, latest
 from pipelines.engine.stage import Stage
-from pipelines.funnel import stage_of
+from pipelines.funnel import columns_read, stage_of
 
 COLUMNS = ["photo_id", "image_url", "width", "height", "extra"]  # what a source's `prepare` is given
 
@@ -58,7 +58,7 @@ class Attempts:
 def to_fetch(dataset: Dataset, source: str, attempts: Attempts, listed: Collection[str] | None) -> ToFetch:
     """What to fetch of one source now; of the photos `listed`, where the source lists anew."""
     stages = _metadata_stages(dataset)
-    photos = latest(dataset.photos_table.read(None if stages else [*COLUMNS, "source"]), "photo_id")
+    photos = latest(dataset.photos_table.read(_to_read(stages)), "photo_id")
     photos = photos.filter(pc.equal(photos["source"], source))
     if listed is not None:
         photos = photos.filter(pc.is_in(photos["photo_id"], value_set=pa.array(listed, pa.string())))
@@ -69,13 +69,19 @@ def to_fetch(dataset: Dataset, source: str, attempts: Attempts, listed: Collecti
     return ToFetch(photos.filter(pa.array(keep)).select(COLUMNS), given_up, int((~keep).sum()))
 
 
+def _to_read(stages: Sequence[Stage[Any]]) -> list[str] | None:
+    """Columns of `photos` that the stages and the source look at; None: all."""
+    names = columns_read(stages, [*COLUMNS, "source"])
+    return None if names is None else [name for name in names if name in schema.PHOTOS.names]
+
+
 def _metadata_stages(dataset: Dataset) -> list[Stage[Any]]:
     recipe = recipes.load(dataset.root, recipes.DEFAULT) or Recipe(recipes.DEFAULT)
     stages = [stage_of(recipe, step) for step in recipe.steps]
     return [stage for stage in stages if stage.min_side is None]
 
 
-def _kept(photos: pa.Table, stages: list[Stage[Any]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _kept(photos: pa.Table, stages: Sequence[Stage[Any]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which of the photos every stage keeps, told from what their sources say: there is no file yet."""
     keep = np.ones(photos.num_rows, dtype=bool)
     if not stages:

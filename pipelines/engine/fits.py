@@ -65,9 +65,7 @@ def loading(artefact: Path) -> Iterator[None]:
     """SetupError that names an artefact whose files are not those of its stage."""
     try:
         yield
-    except LhqError:
-        raise
-    except MemoryError:
+    except (LhqError, MemoryError):
         raise
     except Exception as error:  # the libraries that read them have each their own
         raise _damaged(artefact, error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -132,6 +133,7 @@ def _remove(folder: str) -> None:
 def _remove_abandoned() -> None:
     """Remove the folders of our commands that were killed, a day after."""
     for folder in Path(PLACE).glob(f"{SESSION}*"):
-        facts = folder.stat()
-        if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # of a command that ends now
+            facts = folder.stat()
+            if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from manifests import schema
 from manifests.plugins import Group, misdeclared
@@ -50,6 +50,23 @@ def measuring(default: Any, **limits: Any) -> Any:
 def empty_is_none(value: Any) -> Any:
     """For settings that may be taken back: `--set stage.name=` is None again."""
     return None if value == "" else value
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """A recipe is used again from other working folders. ValueError for what no file can be called."""
+    if path is None:
+        return None
+    try:
+        whole = path.expanduser().absolute()
+        whole.exists()
+    except (OSError, RuntimeError) as error:  # too long; of a user that there is not
+        raise ValueError(f"no file can be called so: {getattr(error, 'strerror', None) or error}") from error
+    return whole
+
+
+# A file to use instead of ours; an empty text means ours again. Not a measuring parameter: what counts is what is in it
+# (`Stage.weights_hash`), not its place.
+GivenFile = Annotated[Path | None, BeforeValidator(empty_is_none), AfterValidator(_absolute)]
 
 
 def _is_measuring(extra: Any) -> bool:

@@ -165,7 +165,7 @@ def _write_beside(out: Path, content: Content) -> None:
     known = _known_sums(out)
     sums = {name: known.get(name) or _sha256(out / name) for name in content.holders}
     for name, data in {
-        "ATTRIBUTION.csv": rights.attribution_csv(content.members),
+        rights.TABLE: rights.attribution_csv(content.members),
         "ATTRIBUTION.md": rights.attribution_md(content.members),
         "README.md": card(content),
     }.items():

@@ -11,10 +11,10 @@ from manifests.licenses import normalise
 from pipelines.export import rights
 from pipelines.export.card import Content, pattern_of
 from pipelines.export.format import PARTS, Part
+from pipelines.export.rights import TABLE
 
 FILE = "croissant.json"
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
-TABLE = "ATTRIBUTION.csv"
 
 _TERMS = (
     *("citeAs", "column", "extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes"),

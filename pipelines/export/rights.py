@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manifests.counts import plural
-from manifests.licenses import UNKNOWN
+from manifests.licenses import UNKNOWN, one_line
 from pipelines.export.format import Member
 
+TABLE = "ATTRIBUTION.csv"  # in the export
 FACTS = ("photo_id", "crop", "title", "author", "license", "license_url", "page_url", "attribution", "changes")
 COLUMNS = ("file", "photo_id", "title", "author", "license", "license_url", "page_url", "attribution", "changes")
 READ = ("source", "title", "author", "author_url", "license", "license_url", "page_url", "attribution")  # of `photos`
@@ -27,7 +27,6 @@ NO_LICENCE = "of unknown licence"
 UNSPLASH_DATASET = "unsplash-dataset"
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
-_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # would reorder what stands around a text
 
 
 def refused(members: Sequence[Member], own_use: bool, require_licence: bool) -> dict[str, list[str]]:
@@ -115,11 +114,8 @@ def attribution_md(members: Sequence[Member]) -> bytes:
 
 def markdown(text: str) -> str:
     """A stranger's text as itself: one line, nothing of it is markup, HTML or a link."""
-    visible = (" " if unicodedata.category(letter) == "Cc" else letter for letter in text.translate(_BIDI))
-    line = " ".join("".join(visible).split())
-    return re.sub(
-        r"[\\`*_{}\[\]()<>#!|~&:@]|(?<=www)\.", lambda found: f"&#{ord(found[0])};", line, flags=re.IGNORECASE
-    )
+    markup = r"[\\`*_{}\[\]()<>#!|~&:@]|(?<=www)\."
+    return re.sub(markup, lambda found: f"&#{ord(found[0])};", one_line(text), flags=re.IGNORECASE)
 
 
 def plain(text: str) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from manifests import about, atomic, faults
 from manifests.counts import plural
-from manifests.dataset import Dataset
+from manifests.dataset import SHORT_LOCK_SECONDS, Dataset
 from manifests.errors import MisuseError, SetupError
 from manifests.licenses import UNKNOWN
 from manifests.recipes import Recipe
@@ -91,7 +91,7 @@ def run(dataset: Dataset, recipe: Recipe, out: str, wanted: Wanted, pool: Pool, 
         enlarged=enlarged(built.kept, wanted.resolution),
         unknown_licence=sum(one.row["license"] == UNKNOWN.spdx for one in built.kept),
         errors=built.errors,
-        subset_hash=funnel.subset_hash(),
+        subset_hash=facts["subset_hash"],
     )
 
 
@@ -185,7 +185,7 @@ def _build_remote(job: Job, remote: Remote, staging: Path, pool: Pool) -> Built:
 def _whole_already(job: Job, remote: Remote) -> Built:
     """What an export that was finished before holds, as its own list tells."""
     try:
-        table = (remote.read("ATTRIBUTION.csv") or b"").decode()
+        table = (remote.read(rights.TABLE) or b"").decode()
         there = {row["photo_id"] for row in csv.DictReader(io.StringIO(table, newline=""))}
     except (UnicodeDecodeError, csv.Error, KeyError) as error:
         raise SetupError(f"ATTRIBUTION.csv at {remote.url} is damaged ({error!r}): export to another place") from error
@@ -198,7 +198,7 @@ def _note(dataset: Dataset, facts: Mapping[str, Any]) -> None:
     """Add a line to the dataset's exports.jsonl, unless it says the same already."""
     path = dataset.root / "exports.jsonl"
     same = json.dumps(facts)
-    with dataset.lock(LOCK, wait_seconds=30.0):
+    with dataset.lock(LOCK, wait_seconds=SHORT_LOCK_SECONDS):
         before = path.read_text(errors="replace") if path.exists() else ""
         if not any(line.endswith(same[1:]) for line in before.splitlines()):
             now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,7 +8,6 @@ is one setting each: `network=wide_resnet50_2`, `split=official`, `score=officia
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -20,9 +19,10 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
 from manifests import faults, plain_json
+from pipelines import wilson
 from pipelines.engine import fits
-from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
-from pipelines.filters.pretrained import GivenFile, find
+from pipelines.engine.stage import RGB, FitInput, GivenFile, Resources, Stage, StageSettings, Verdicts, measuring
+from pipelines.filters.pretrained import find
 
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where one is trained or used
     import torch
@@ -190,13 +190,13 @@ class Invariance(Stage[InvarianceSettings]):
     def _accuracy(self, told: npt.NDArray[np.int64]) -> dict[str, float | int] | None:
         """Share of parts whose place was told, of photos that no network learned from, with a 95 % interval.
 
-        `told`: of each photo the number of its parts. The interval is Wilson's (1927), of as many trials as photos:
+        `told`: of each photo the number of its parts. The interval is of as many trials as photos:
         the parts of one photo hang together.
         """
         if not len(told):
             return None
         accuracy = float(told.mean()) / self.settings.parts
-        low, high = wilson(accuracy, len(told))
+        low, high = wilson.interval(accuracy, len(told))
         return {"accuracy": accuracy, "low": low, "high": high, "chance": 1 / self.settings.parts, "photos": len(told)}
 
     def _cut(self, image: RGB) -> torch.Tensor:
@@ -288,13 +288,6 @@ class Invariance(Stage[InvarianceSettings]):
             f"held-out accuracy {found['accuracy']:.3f} (95 % interval {found['low']:.3f} to {found['high']:.3f}, "
             f"chance {found['chance']:.3f}) over {found['photos']:,} photos",
         )
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share of n trials, z standard errors wide to either side."""
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _told(probabilities: torch.Tensor) -> list[int]:

@@ -23,8 +23,8 @@ from manifests import faults
 from manifests.errors import InputError
 from manifests.rows import in_one
 from pipelines.engine import fits
-from pipelines.engine.stage import RGB, FitInput, Resources, Stage, StageSettings, Verdicts, measuring
-from pipelines.filters.pretrained import GivenFile, find
+from pipelines.engine.stage import RGB, FitInput, GivenFile, Resources, Stage, StageSettings, Verdicts, measuring
+from pipelines.filters.pretrained import find
 
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where features are made
     from torch import Tensor

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.filters.near import Hashes, Indices, Pairs, close_pairs, distance
+from pipelines.filters.perceptual import THUMB
 
-SIDE = 16  # of a thumbnail, in pixels
-PIXELS = SIDE * SIDE
+PIXELS = THUMB * THUMB
 BLOCK = 1 << 15  # thumbnails, or pairs of them, compared at once
 CROWD = 64  # pictures of one hash from which on they are compared as a table, not pair by pair
 PIVOTS = 8  # of these that are compared with all others first
@@ -76,7 +76,7 @@ class _Greys:
     @staticmethod
     def of(thumbs: npt.NDArray[np.uint8], mirrored: bool = False) -> _Greys:
         if mirrored:
-            thumbs = thumbs.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, PIXELS)
+            thumbs = thumbs.reshape(-1, THUMB, THUMB)[:, :, ::-1].reshape(-1, PIXELS)
         levels = thumbs.astype(np.float32)
         sums = levels.sum(axis=1).astype(np.float64)
         return _Greys(levels, sums, PIXELS * np.einsum("ij,ij->i", levels, levels).astype(np.float64) - sums**2)

@@ -20,10 +20,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from manifests import blame
 from manifests.plugins import Group
 from manifests.rows import in_one
-from pipelines.engine.stage import RGB, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
+from pipelines.engine.stage import RGB, GivenFile, Resources, Stage, StageSettings, Verdicts, empty_is_none, measuring
 from pipelines.filters import objects_detectors, objects_thresholds
 from pipelines.filters.objects_thresholds import Threshold
-from pipelines.filters.pretrained import GivenFile
 
 if TYPE_CHECKING:  # deciding needs no network: torch is imported where things are looked for
     from models.detectors.base import Detector, Frame

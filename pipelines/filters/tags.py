@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from manifests.tags import BLACKLIST, normalise_tag, read_list
-from pipelines.engine.stage import Stage, StageSettings, Verdicts
-from pipelines.filters.pretrained import GivenFile
+from pipelines.engine.stage import GivenFile, Stage, StageSettings, Verdicts
 
 JOINED = 3  # neighbouring words that may stand for one tag: "black and white" is blackandwhite
 

@@ -8,7 +8,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,9 +87,9 @@ class Folder(Source):
     def check(self, stored: Mapping[str, StoredFile]) -> None:
         """Refuse a file whose bytes are not those stored under its id; every file of a stored id is read again."""
         known = [file for file in self.files if self.photo_id(file) in stored]
-        with ThreadPoolExecutor(threads.cores()) as readers, Progress(f"{self.label}: compare", len(known)) as progress:
-            other = []
-            for file, differs in zip(known, readers.map(lambda one: self._differs(one, stored), known), strict=True):
+        other = []
+        with Progress(f"{self.label}: compare", len(known)) as progress:
+            for file, differs in zip(known, threads.mapped(lambda one: self._differs(one, stored), known), strict=True):
                 other += [file] if differs else []
                 progress.advance(1)
         if other:

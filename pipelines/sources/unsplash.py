@@ -31,6 +31,7 @@ URL = "https://api.unsplash.com"
 HOSTS = ("images.unsplash.com",)
 PER_PAGE = 30  # the most the API gives
 QUOTA = Rate(50, 3600.0)  # of a demo key
+ABOUT_THE_QUERY = (400, 410, 422)  # with these statuses one search is refused; with others, we are
 LAST_PAGE = 1_000  # the API ends at 200; nothing may go on for ever
 NO_PERMISSION = (
     "Unsplash does not allow its API to be used for machine learning and points to the Unsplash Dataset "
@@ -125,7 +126,7 @@ class Unsplash(Source):
                 values = {"query": query, "page": str(number), "per_page": str(PER_PAGE)}
                 rows = self._ask(f"{self._base}/search/photos", values).get("results")
             except RefusalError as error:
-                if error.status not in (400, 410, 422):  # about the query; everything else is about us
+                if error.status not in ABOUT_THE_QUERY:
                     raise SetupError(f"Unsplash refuses to search (HTTP {error.status}): {error}") from None
                 self._refused[query] = str(error)
                 yield Page((), task, f"{_REFUSED}{error}", done=True)

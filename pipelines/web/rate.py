@@ -33,7 +33,7 @@ class Rate:
 
     def of(self, share: Share) -> Rate:
         """One worker's part; the parts add up to the whole. There must be no more workers than `count`."""
-        part = self.count // share.count + (share.index < self.count % share.count)
+        part = share.of(self.count)
         if part < 1:
             raise ValueError(f"{self} cannot be shared by {share.count} workers")
         return Rate(part, self.seconds)

@@ -23,8 +23,6 @@ from pipelines.engine.pool import InProcess
 from pipelines.engine.share import Share
 from pipelines.sources.base import Fetched, Fetcher, Found, Listing, Page, Source, Wanted
 
-pytestmark = pytest.mark.slow  # thousands of photos each
-
 
 @dataclass(frozen=True)
 class Listed(Source):

@@ -33,6 +33,7 @@ from manifests.records import Photo
 from manifests.tombstones import Tombstones
 from pipelines import handed_on, remove
 from pipelines.discovery import rows_of
+from pipelines.export.rights import TABLE
 from pipelines.frontier import Frontier, databases, path_of
 from pipelines.removal_request import Request
 
@@ -316,9 +317,9 @@ def test_an_export_whose_list_tells_nothing_is_one_that_may_hold_it(dataset: Dat
     out = dataset.root / "out"
     out.mkdir()
     if content is None:
-        os.mkfifo(out / handed_on.LIST)  # which nobody ever writes to
+        os.mkfifo(out / TABLE)  # which nobody ever writes to
     else:
-        (out / handed_on.LIST).write_bytes(content)
+        (out / TABLE).write_bytes(content)
     noted = [{"out": str(out)}, {"out": "a\0b"}, {"out": "http://[::1"}, {"out": "s3://a:b@c/d"}]
     assert handed_on.holding(noted, {_id("a0.png")}, [one["out"] for one in noted[2:]]) == [
         {**one, "holds": None, "asked": True} for one in noted
@@ -328,7 +329,7 @@ def test_an_export_whose_list_tells_nothing_is_one_that_may_hold_it(dataset: Dat
 def test_a_list_that_has_no_end_is_left_before_it_fills_the_memory(dataset: Dataset) -> None:
     out = dataset.root / "out"
     out.mkdir()
-    with (out / handed_on.LIST).open("wb") as stream:
+    with (out / TABLE).open("wb") as stream:
         stream.truncate(2**40)  # of nothing but zeros, on no disk
     tracemalloc.start()
     try:

@@ -6,7 +6,8 @@ import pytest
 import ray
 
 from manifests.errors import SetupError
-from pipelines.engine.ray_session import ATTEMPTS, RaySession
+from pipelines.engine import ray_session
+from pipelines.engine.ray_session import ATTEMPTS, SESSION, RaySession
 
 
 @pytest.mark.parametrize("failures", [ATTEMPTS - 1, ATTEMPTS])
@@ -31,3 +32,12 @@ def test_a_start_that_times_out_is_tried_again_in_another_folder(monkeypatch, fa
         with pytest.raises(SetupError, match="did not start on this machine: The current node timed out"), session:
             session.start()
     assert not any(folder.exists() for folder in folders)
+
+
+def test_a_command_that_ends_meanwhile_is_in_nobodys_way(monkeypatch, tmp_path):
+    (tmp_path / f"{SESSION}gone").symlink_to(tmp_path / "nothing")  # its folder is listed, and then not there
+    monkeypatch.setattr(ray_session, "PLACE", str(tmp_path))
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with RaySession(None) as session:
+        session.start()

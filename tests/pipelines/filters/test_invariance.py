@@ -18,7 +18,7 @@ from models import patch_classifier, resnet_classifier
 from pipelines.engine.fingerprint import identity
 from pipelines.engine.stage import RGB, FitInput, Verdicts
 from pipelines.filters import place_networks
-from pipelines.filters.invariance import KEPT_APART, LEARNED_FROM, Invariance, InvarianceSettings, wilson
+from pipelines.filters.invariance import KEPT_APART, LEARNED_FROM, Invariance, InvarianceSettings
 from pipelines.filters.place_lessons import fold_of, mark
 from pipelines.sources.painter import describe, paint
 
@@ -220,13 +220,6 @@ def test_the_note_tells_held_out_accuracy_with_its_interval() -> None:
     (note,) = _decide(view).notes
     assert note == "held-out accuracy 0.750 (95 % interval 0.657 to 0.825, chance 0.500) over 100 photos"
     assert not _decide(_view([])).notes
-
-
-def test_wilsons_interval_is_the_textbooks() -> None:
-    assert np.allclose(wilson(0.75, 100), (0.6570, 0.8245), atol=5e-4)
-    low, high = wilson(0.0, 10)
-    assert low == 0
-    assert abs(high - 0.2775) < 5e-4  # Brown, Cai and DasGupta 2001
 
 
 def test_measurements_of_version_1_are_still_decided_on() -> None:
