@@ -55,14 +55,18 @@ class Entry:
 
 def entries(rows: Sequence[Row], known: Mapping[str, Recipe] | None = None) -> list[Entry]:
     """The rows by recipes, each from the lowest seed on, in the order of their first. known: recipes by their hash."""
-    found: dict[tuple[object, ...], dict[object, Row]] = {}
+    found: dict[tuple[object, ...], dict[int | None, Row]] = {}
     for at, row in enumerate(rows):
         seedless = without_seed(row, known or {})
         alike = (at,) if seedless is None else (seedless, *(getattr(row, name) for name in ALIKE))
         if row.seed in found.get(alike, {}):  # of two strangers
             alike = (*alike, at)
         found.setdefault(alike, {})[row.seed] = row
-    return [Entry(tuple(some[seed] for seed in sorted(some, key=str))) for some in found.values()]
+    return [Entry(tuple(some[seed] for seed in sorted(some, key=_from_the_lowest))) for some in found.values()]
+
+
+def _from_the_lowest(seed: int | None) -> tuple[bool, int]:
+    return seed is None, seed or 0
 
 
 def without_seed(row: Row, known: Mapping[str, Recipe]) -> str | None:

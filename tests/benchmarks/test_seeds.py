@@ -13,9 +13,9 @@ from benchmarks.seeds import entries
 
 
 def test_seeds_of_a_preset_are_one_entry_with_mean_and_spread():
-    rows = [row(fd=0.3, seed=2), row(fd=0.2, seed=0), row(fd=0.4, seed=1)]
+    rows = [row(fd=0.3, seed=10), row(fd=0.2, seed=0), row(fd=0.4, seed=2)]
     (entry,) = entries(rows)
-    assert [one.seed for one in entry.rows] == [0, 1, 2]
+    assert [one.seed for one in entry.rows] == [0, 2, 10]
     spread = entry.over_seeds("distance", "fd_error")
     assert spread is not None
     assert spread.mean == pytest.approx(0.3)
