@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import recipes
+from benchmarks import presets, recipes
 from benchmarks.leaderboard import ABOUT_INFINITY, ABOUT_THE_MEASURING, Row
 from benchmarks.recipes import Recipe, recipe_hash
 from manifests.errors import LhqError
@@ -80,11 +80,11 @@ def _preset(row: Row) -> Recipe | None:
     if row.seed is None or row.model not in recipes.MODELS:  # a stranger's row makes nobody import a package
         return None
     try:
-        recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)
+        recipe = presets.preset(row.model, row.dataset, row.budget, row.resolution)
         distance = recipe.anchor_distance if row.anchor_distance is None else row.anchor_distance
         recipe = dataclasses.replace(recipe, seed=row.seed, anchor_distance=distance)
         if recipe_hash(recipe) != row.recipe_hash:
-            recipe = recipes.with_perceptual(recipe)
+            recipe = presets.with_perceptual(recipe)
     except LhqError:
         return None
     return recipe if recipe_hash(recipe) == row.recipe_hash else None

@@ -8,7 +8,7 @@ import statistics
 import pytest
 from boards import row
 
-from benchmarks import recipes
+from benchmarks import presets, recipes
 from benchmarks.seeds import entries
 
 
@@ -39,7 +39,7 @@ def test_recipes_that_are_not_known_are_never_averaged():
     unknown = [row(recipe_hash="e" * 64), row(recipe_hash="f" * 64, seed=1)]
     assert len(entries(unknown)) == 2
     made = [
-        dataclasses.replace(recipes.preset("alis", "sample", "smoke", 64), learning_rate=0.5, seed=s) for s in (0, 1)
+        dataclasses.replace(presets.preset("alis", "sample", "smoke", 64), learning_rate=0.5, seed=s) for s in (0, 1)
     ]
     known = {recipes.recipe_hash(recipe): recipe for recipe in made}
     rows = [row(recipe_hash=digest, seed=recipe.seed) for digest, recipe in known.items()]
