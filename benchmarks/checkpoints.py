@@ -30,12 +30,13 @@ LAST, BEST = "last", "best"  # words for `chosen`, which takes a step too
 
 def every(run: Path) -> dict[int, Path]:
     """Checkpoints by their steps, in order."""
-    return {int(path.name): path for path in sorted((run / FOLDER).glob("[0-9]*"))}
+    found = {int(path.name): path for path in (run / FOLDER).glob("[0-9]*") if path.name.isdecimal()}
+    return dict(sorted(found.items()))
 
 
 def last(run: Path) -> Path | None:
     """The newest checkpoint of a run."""
-    return max((run / FOLDER).glob("[0-9]*"), default=None)
+    return next(reversed(every(run).values()), None)
 
 
 def reached(run: Path) -> tuple[int, float]:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from benchmarks import batches, training_state
 from benchmarks.execution import Execution, Losses, Told, cut, laid_out_as
-from benchmarks.recipes import OURS_ONLY, PLUGINS, Recipe, preset
+from benchmarks.presets import preset
+from benchmarks.recipes import OURS_ONLY, PLUGINS, Recipe
 from manifests.errors import LhqError, MisuseError, SetupError
 from manifests.plugins import misdeclared
 from manifests.settings import validated
@@ -108,7 +109,7 @@ class Model(ABC, Generic[S]):
     @classmethod
     @abstractmethod
     def preset(cls, budget: str, resolution: int) -> Mapping[str, Any]:
-        """What a recipe of a budget (smoke, small, paper) sets: `images`, `batch`, others of `recipes.COMMON`, its own.
+        """What a recipe of a budget (smoke, small, paper) sets: `images`, `batch`, others of `presets.COMMON`, its own.
 
         What is left out has its default. MisuseError for a resolution that it cannot have.
         """

@@ -19,18 +19,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmarks import measure
+from benchmarks import measure, pixel_cache
 from benchmarks.measure import Real
 from benchmarks.networks import Generator
 from benchmarks.pictures import Pictures
 from manifests import atomic, plain_json
-from models import counter_random, distances, extractors, features, statistics
+from models import counter_random, distances, extractors, features, resnet_classifier, statistics
 from models.distances import Sample
 from models.features import Extractor
 from models.statistics import Gaussian
 
 FOLDER = "statistics"  # in the cache
-CODE = (counter_random, distances, extractors, features, statistics)  # on which the statistics hang
+CODE = (counter_random, distances, extractors, features, resnet_classifier, statistics)  # on which the statistics hang
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Reference:
             "pictures_hash": self.pictures.pictures_hash,
             "pictures": len(self.pictures.images),
             "resolution": self.pictures.resolution,
+            "decoders": pixel_cache.decoders(),
             "features": self.extractor.label,
             "resize": self.extractor.resize,
             "code": code_version(),

@@ -139,7 +139,7 @@ def _restore(training: Training, checkpoint: Path) -> dict[str, Any]:
     try:
         training.restore(tensors, facts)
         facts["devices"] = {str(name): float(seconds) for name, seconds in facts["devices"].items()}
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise checkpoints.misfit(checkpoint, error) from error
     return facts
 

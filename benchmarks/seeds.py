@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import recipes
+from benchmarks import presets, recipes
 from benchmarks.leaderboard import ABOUT_INFINITY, ABOUT_THE_MEASURING, Row
 from benchmarks.recipes import Recipe, recipe_hash
 from manifests.errors import LhqError
@@ -55,14 +55,18 @@ class Entry:
 
 def entries(rows: Sequence[Row], known: Mapping[str, Recipe] | None = None) -> list[Entry]:
     """The rows by recipes, each from the lowest seed on, in the order of their first. known: recipes by their hash."""
-    found: dict[tuple[object, ...], dict[object, Row]] = {}
+    found: dict[tuple[object, ...], dict[int | None, Row]] = {}
     for at, row in enumerate(rows):
         seedless = without_seed(row, known or {})
         alike = (at,) if seedless is None else (seedless, *(getattr(row, name) for name in ALIKE))
         if row.seed in found.get(alike, {}):  # of two strangers
             alike = (*alike, at)
         found.setdefault(alike, {})[row.seed] = row
-    return [Entry(tuple(some[seed] for seed in sorted(some, key=str))) for some in found.values()]
+    return [Entry(tuple(some[seed] for seed in sorted(some, key=_from_the_lowest))) for some in found.values()]
+
+
+def _from_the_lowest(seed: int | None) -> tuple[bool, int]:
+    return seed is None, seed or 0
 
 
 def without_seed(row: Row, known: Mapping[str, Recipe]) -> str | None:
@@ -76,11 +80,11 @@ def _preset(row: Row) -> Recipe | None:
     if row.seed is None or row.model not in recipes.MODELS:  # a stranger's row makes nobody import a package
         return None
     try:
-        recipe = recipes.preset(row.model, row.dataset, row.budget, row.resolution)
+        recipe = presets.preset(row.model, row.dataset, row.budget, row.resolution)
         distance = recipe.anchor_distance if row.anchor_distance is None else row.anchor_distance
         recipe = dataclasses.replace(recipe, seed=row.seed, anchor_distance=distance)
         if recipe_hash(recipe) != row.recipe_hash:
-            recipe = recipes.with_perceptual(recipe)
+            recipe = presets.with_perceptual(recipe)
     except LhqError:
         return None
     return recipe if recipe_hash(recipe) == row.recipe_hash else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import checkpoints, leaderboard, metrics, recipes, runs
+from benchmarks import checkpoints, leaderboard, metrics, presets, recipes, runs
 from benchmarks import evaluate as evaluation
 from benchmarks.evaluate import Evaluation
 from benchmarks.leaderboard import Row
@@ -66,9 +66,9 @@ class Asked:
         return list(dict.fromkeys(found))
 
     def _one(self, model: str, dataset: str, resolution: int) -> Recipe:
-        recipe = recipes.preset(model, dataset, self.budget, resolution)
-        recipe = recipes.with_settings(dataclasses.replace(recipe, seed=self.seed), list(self.settings))
-        return recipes.with_perceptual(recipe)
+        recipe = presets.preset(model, dataset, self.budget, resolution)
+        recipe = presets.with_settings(dataclasses.replace(recipe, seed=self.seed), list(self.settings))
+        return presets.with_perceptual(recipe)
 
 
 def training_pictures(found: Found, place: Path, budget: str, cut: Cut, toolkit: str) -> Path:

@@ -116,8 +116,9 @@ def room(runs_left: int, smoke: bool, device: DeviceName, threads: int | None) -
     return Room(at_once, threads or max(1, cores() // at_once))
 
 
-def train_side_by_side(works: Sequence[Together], room: Room, address: str | None) -> None:
-    """Train runs to their ends, several at once, each by one process of Ray; on a cluster as many as fit."""
+def train_side_by_side(works: Sequence[Together], room: Room, address: str | None, asked: int | None = None) -> None:
+    """Train runs to their ends, each by one process of Ray: so many at once as were asked for, else as there is room
+    for, on a cluster as many as fit."""
     for work in works:
         runs.refuse_foreign(work.run)
         atomic.make_folder(work.run)
@@ -136,8 +137,8 @@ def train_side_by_side(works: Sequence[Together], room: Room, address: str | Non
         for work in works:
             watches.enter_context(metrics.watched(work.run, partial(reached, work)))
         on_gpus = works[0].device is not DeviceName.CPU and session.gpus() >= 1
-        at_once = room.at_once
-        if address is not None:
+        at_once = asked or room.at_once
+        if address is not None and asked is None:
             at_once = int(session.gpus()) if on_gpus else max(1, session.cores() // room.threads)
         device = DeviceName.CUDA if on_gpus else DeviceName.CPU
         jobs = [(replace(work, device=device), work.run) for work in works]

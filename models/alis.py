@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models import counter_random, layers, stylegan2
 from models.anchors import FRAME_ANCHORS, OWN, Anchors
 from models.counter_random import Kind
-from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToRGB
+from models.layers import EPSILON, Dense, StyledConv, StyledGenerator, Synthesising, ToRGB
 
 ANCHORS = FRAME_ANCHORS  # left, centre and right of a frame that is trained on
 
@@ -260,25 +260,15 @@ def _joined(columns: Tensor, frames: int) -> Tensor:
     return apart.permute(0, 2, 3, 1, 4).flatten(3)
 
 
-class Generator(nn.Module):
+class Generator(StyledGenerator):
     """An endless panorama for each seed; pixels about [-1, 1], not clamped."""
 
+    synthesis: Synthesis
+
     def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
+        super().__init__(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
         self.sizes = sizes
-        self.mapping = Mapping(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
         self.synthesis = Synthesis(sizes)
-
-    @property
-    def device(self) -> torch.device:
-        return self.mapping.w_avg.device
-
-    def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """ws [batch, num_ws, w_dim] of z [batch, z_dim]: the same w for every layer."""
-        return self._every_layer(self.mapping(z), truncation)
-
-    def _every_layer(self, w: Tensor, truncation: float) -> Tensor:
-        return self.mapping.truncate(w, truncation)[:, None].expand(-1, self.synthesis.num_ws, -1)
 
     def frames(self, ws: Tensor, border: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Images [batch, 3, resolution, resolution] of frames that each have their own three anchors.
@@ -324,7 +314,7 @@ class Generator(nn.Module):
             column = first + torch.arange(min(batch, start + count - first), device=self.device)
             anchor = column.div(self.sizes.span, rounding_mode="floor")  # the left one's number
             known = anchor[0] + torch.arange(int(anchor[-1] - anchor[0]) + 2, device=self.device)
-            ws = self._every_layer(anchors.w(self.mapping, seed, known), truncation)
+            ws = self.every_layer(anchors.w(self.mapping, seed, known), truncation)
             places = self._places(anchor - anchor[0], column)
             noises = anchors.noise(self.noise, seed, column, self.sizes) if noise else None
             parts.append(_joined(self.synthesis(ws, places, noises), 1)[0])

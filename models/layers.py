@@ -213,6 +213,7 @@ class Synthesising(nn.Module):
     """A network of styled convolutions, which may compute in another number format than that of their weights."""
 
     computing: torch.dtype | None = None
+    num_ws: int  # styles that it takes
 
     def clamp(self, bound: float) -> None:
         """Bound what every convolution and every picture of a block gives, as published networks do (256); 0: not."""
@@ -242,3 +243,25 @@ class ToRGB(nn.Module):
         gain = 1 / math.sqrt(self.weight.shape[1])
         picture = functional.conv2d(x * (style * gain).to(x.dtype), self.weight.to(x.dtype))
         return clamped(picture.to(self.bias.dtype) + self.bias[:, None, None], self.bound)
+
+
+class StyledGenerator(nn.Module):
+    """What the generators share: a mapping network, whose w every layer of the synthesis has for its style."""
+
+    synthesis: Synthesising
+
+    def __init__(self, z_dim: int, w_dim: int, mapping_layers: int) -> None:
+        super().__init__()
+        self.mapping = Mapping(z_dim, w_dim, mapping_layers)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mapping.w_avg.device
+
+    def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """ws [batch, num_ws, w_dim] of z [batch, z_dim]: the same w for every layer."""
+        return self.every_layer(self.mapping(z), truncation)
+
+    def every_layer(self, w: Tensor, truncation: float) -> Tensor:
+        """ws [batch, num_ws, w_dim] of w [batch, w_dim]."""
+        return self.mapping.truncate(w, truncation)[:, None].expand(-1, self.synthesis.num_ws, -1)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from models import counter_random, layers, stylegan2
 from models.counter_random import Kind
-from models.layers import Dense, Mapping, StyledConv, Synthesising, ToRGB
+from models.layers import Dense, StyledConv, StyledGenerator, Synthesising, ToRGB
 from models.stylegan2 import styled
 
 CELLS = 4  # columns in a frame
@@ -190,23 +190,15 @@ class Synthesis(Synthesising):
         return torch.cat([x, features], 1).contiguous(memory_format=torch.channels_last)
 
 
-class Generator(nn.Module):
+class Generator(StyledGenerator):
     """An endless panorama for each seed; pixels about [-1, 1], not clamped."""
 
+    synthesis: Synthesis
+
     def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
+        super().__init__(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
         self.sizes = sizes
-        self.mapping = Mapping(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
         self.synthesis = Synthesis(sizes)
-
-    @property
-    def device(self) -> torch.device:
-        return self.mapping.w_avg.device
-
-    def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """ws [batch, num_ws, w_dim] of z [batch, z_dim]: the same w for every layer."""
-        w: Tensor = self.mapping.truncate(self.mapping(z), truncation)
-        return w[:, None].expand(-1, self.synthesis.num_ws, -1)
 
     def frames(self, ws: Tensor, shift: Tensor, spatial: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Images [batch, 3, resolution, resolution] of frames that each have a style and noise of their own.

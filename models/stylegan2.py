@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from models import counter_random, layers
 from models.counter_random import Kind
-from models.layers import EPSILON, Dense, Mapping, StyledConv, Synthesising, ToRGB, convolve, double, halve
+from models.layers import EPSILON, Dense, StyledConv, StyledGenerator, Synthesising, ToRGB, convolve, double, halve
 
 
 @dataclass(frozen=True)
@@ -111,19 +111,15 @@ class Synthesis(Synthesising):
         return image
 
 
-class Generator(nn.Module):
+class Generator(StyledGenerator):
     """z [batch, z_dim] to images [batch, 3, resolution, resolution], about [-1, 1], not clamped."""
 
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.mapping = Mapping(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
-        self.synthesis = Synthesis(sizes)
+    synthesis: Synthesis
 
-    def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """ws [batch, num_ws, w_dim]: the same w for every layer."""
-        w: Tensor = self.mapping.truncate(self.mapping(z), truncation)
-        return w[:, None].expand(-1, self.synthesis.num_ws, -1)
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes.z_dim, sizes.w_dim, sizes.mapping_layers)
+        self.sizes = sizes
+        self.synthesis = Synthesis(sizes)
 
     def forward(self, z: Tensor, truncation: float = 1.0, noise: Sequence[Tensor] | None = None) -> Tensor:
         image: Tensor = self.synthesis(self.styles(z, truncation), noise)
@@ -141,7 +137,7 @@ class Generator(nn.Module):
 
         Raises ValueError for a seed that is not in [0, 2**64).
         """
-        index = torch.arange(first, first + count, device=self.mapping.w_avg.device)
+        index = torch.arange(first, first + count, device=self.device)
         z = counter_random.normal(seed, Kind.LATENT, 0, index, self.sizes.z_dim)
         image: Tensor = self(z, truncation, self.noise(seed, Kind.IMAGE_NOISE, index) if noise else None)
         return image

@@ -26,7 +26,8 @@ from torch import Tensor  # noqa: E402
 from benchmarks import batches  # noqa: E402
 from benchmarks.perf import _peer  # noqa: E402
 from benchmarks.perf._peer import PEERS  # noqa: E402
-from benchmarks.recipes import Recipe, preset  # noqa: E402
+from benchmarks.presets import preset  # noqa: E402
+from benchmarks.recipes import Recipe  # noqa: E402
 from benchmarks.training import Training  # noqa: E402
 from pipelines.engine import threads  # noqa: E402
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import exports, pictures, pixel_cache, recipes
+from benchmarks import exports, pictures, pixel_cache, presets
 from benchmarks.batches import Order
 from benchmarks.perf._bench import Row, compare, median_seconds, parse_options, publish
 from benchmarks.training import Training
@@ -50,7 +50,7 @@ def decoded_each_time(folder: Path) -> Tensor:
 
 def steps(model: str, sets: Sequence[Tensor], device: torch.device, rounds: int) -> list[float]:
     """Median milliseconds of a step with each of the sets of pictures, which take turns step by step."""
-    recipe = recipes.preset(model, "bench", "smoke" if device.type == "cpu" else "small", RESOLUTION)
+    recipe = presets.preset(model, "bench", "smoke" if device.type == "cpu" else "small", RESOLUTION)
     trainings = [Training(recipe, images, device) for images in sets]
     taken: list[list[float]] = [[] for _ in sets]
     for number in range(-1, rounds):  # the first is the warm-up

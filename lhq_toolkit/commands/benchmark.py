@@ -173,9 +173,7 @@ def _train_what_is_left(recipes: list[Recipe], reference: Reference, where: _Whe
     folders = {recipe: benchmark.run_of(recipe, reference.pictures, where.place) for recipe in recipes}
     left = [recipe for recipe in recipes if not runs.is_finished(recipe, folders[recipe])]
     room = training.room(len(left), all(one.budget == "smoke" for one in left), where.device, where.threads)
-    if where.at_once is not None:
-        room = dataclasses.replace(room, at_once=where.at_once)
-    if not left or (where.ray_address is None and room.at_once < 2):
+    if not left or (where.ray_address is None and (where.at_once or room.at_once) < 2):
         return
     _ = reference.real  # its statistics are kept: each process then reads them
     works = [
@@ -193,7 +191,7 @@ def _train_what_is_left(recipes: list[Recipe], reference: Reference, where: _Whe
         )
         for recipe in left
     ]
-    training.train_side_by_side(works, room, where.ray_address)
+    training.train_side_by_side(works, room, where.ray_address, where.at_once)
 
 
 def _rows(recipes: list[Recipe], reference: Reference, place: Path, table: Path, device: torch.device) -> list[Row]:

@@ -59,17 +59,17 @@ def train(
     from models.weights import cache_folder
 
     chosen = prepare(DeviceName.CPU if workers else device, threads)  # before PyTorch is imported
-    from benchmarks import recipes
+    from benchmarks import presets, recipes
     from benchmarks.execution import Execution
     from lhq_toolkit import benchmark, training
     from pipelines.engine import version
     from pipelines.engine.threads import cores
 
-    recipes.check_names(model, budget)  # a misspelt name is told before anything about the pictures
+    presets.check_names(model, budget)  # a misspelt name is told before anything about the pictures
     read = benchmark.read_pictures(data)
-    recipe = recipes.preset(model, read.dataset, budget, read.resolution)
-    recipe = recipes.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
-    recipe = recipes.with_perceptual(recipe)
+    recipe = presets.preset(model, read.dataset, budget, read.resolution)
+    recipe = presets.with_settings(dataclasses.replace(recipe, seed=seed), set_ or [])
+    recipe = presets.with_perceptual(recipe)
     if workers:
         each = threads or max(1, cores() // workers)
         trained = training.train_together(

@@ -77,6 +77,19 @@ def test_best_last_and_steps_name_checkpoints_and_what_is_not_there_is_told(tmp_
             checkpoints.chosen(tmp_path, wrong)
 
 
+def test_a_copy_that_someone_put_beside_the_checkpoints_is_left_alone(tmp_path):
+    for step in (10, 20, 30):
+        save(tmp_path, step)
+    copy = tmp_path / checkpoints.FOLDER / "00000030 (copy)"
+    copy.mkdir()
+    assert list(checkpoints.every(tmp_path)) == [20, 30]
+    assert checkpoints.chosen(tmp_path, "last").name == "00000030"
+    save(tmp_path, 100_000_000)
+    assert checkpoints.last(tmp_path).name == "100000000"
+    assert list(checkpoints.every(tmp_path)) == [30, 100_000_000]
+    assert copy.is_dir()
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nothing_that_is_not_finite_is_saved_and_the_tensor_is_named(tmp_path, value):
     checkpoints.sweep(tmp_path)

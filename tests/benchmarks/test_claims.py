@@ -8,7 +8,7 @@ import torch
 from planted import SMALL, HardBetween, NoiseAlone, Repeating, Steps
 
 from benchmarks import claims, measure, networks
-from benchmarks.recipes import preset
+from benchmarks.presets import preset
 from models import features, locogan
 
 

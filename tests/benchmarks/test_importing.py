@@ -13,7 +13,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks import evaluate, importing, networks, recipes, runs, speed
+from benchmarks import evaluate, importing, networks, presets, recipes, runs, speed
 from benchmarks.pictures import Pictures
 from benchmarks.recipes import Measurement, Recipe
 from benchmarks.reference import Reference
@@ -109,7 +109,7 @@ def test_the_recipe_s_hash_is_of_the_file_s_bytes_and_old_hashes_stay(files, tmp
     with pytest.raises(MisuseError, match="trained elsewhere"):
         Recipe(model="alis", dataset="d", budget="imported", resolution=64, images=1, batch=4)
     with pytest.raises(MisuseError, match="clamp"):
-        recipes.with_settings(recipes.preset("alis", "d", "smoke", 64), ["clamp=3"])
+        presets.with_settings(presets.preset("alis", "d", "smoke", 64), ["clamp=3"])
 
 
 def test_a_run_that_is_there_stays_as_it_is(files, tmp_path):
@@ -218,4 +218,4 @@ def test_it_is_not_trained_on(files, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(atomic.TEMPORARY)]
     pictures = Pictures(tiny.images(12, 64), "measured", "curated", "a" * 64, "c" * 64)
     with pytest.raises(SetupError, match="is a run of another recipe"):
-        runs.train(recipes.preset("stylegan2", "measured", "smoke", 64), pictures, tmp_path / "RUN", CPU)
+        runs.train(presets.preset("stylegan2", "measured", "smoke", 64), pictures, tmp_path / "RUN", CPU)

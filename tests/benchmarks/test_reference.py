@@ -54,7 +54,9 @@ def test_statistics_are_computed_once_and_the_same_when_read(tmp_path, counted):
     assert sum(seen) == 80
 
 
-@pytest.mark.parametrize("change", ["subset_hash", "pictures_hash", "images", "weights_hash", "resize", "code"])
+@pytest.mark.parametrize(
+    "change", ["subset_hash", "pictures_hash", "images", "decoders", "weights_hash", "resize", "code"]
+)
 def test_anything_they_hang_on_makes_other_statistics(tmp_path, counted, change, monkeypatch):
     extractor, seen = counted
     Reference(PICTURES, extractor, tmp_path).real  # noqa: B018
@@ -65,6 +67,8 @@ def test_anything_they_hang_on_makes_other_statistics(tmp_path, counted, change,
         pictures = dataclasses.replace(PICTURES, **{change: "e" * 64})
     elif change == "code":
         monkeypatch.setattr(module, "code_version", lambda: "other")
+    elif change == "decoders":
+        monkeypatch.setattr(module.pixel_cache, "decoders", lambda: "another Pillow")
     else:
         extractor = dataclasses.replace(extractor, **{change: "other"})
     Reference(pictures, extractor, tmp_path).real  # noqa: B018
@@ -122,4 +126,6 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path, counted):
 
 def test_the_code_version_is_that_of_the_sources():
     assert len(module.code_version()) == 64
-    assert {Path(one.__file__ or "").name for one in module.CODE} >= {"features.py", "statistics.py", "extractors.py"}
+    assert {Path(one.__file__ or "").name for one in module.CODE} >= {
+        *("features.py", "statistics.py", "extractors.py", "resnet_classifier.py")
+    }

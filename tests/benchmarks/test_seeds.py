@@ -8,14 +8,14 @@ import statistics
 import pytest
 from boards import row
 
-from benchmarks import recipes
+from benchmarks import presets, recipes
 from benchmarks.seeds import entries
 
 
 def test_seeds_of_a_preset_are_one_entry_with_mean_and_spread():
-    rows = [row(fd=0.3, seed=2), row(fd=0.2, seed=0), row(fd=0.4, seed=1)]
+    rows = [row(fd=0.3, seed=10), row(fd=0.2, seed=0), row(fd=0.4, seed=2)]
     (entry,) = entries(rows)
-    assert [one.seed for one in entry.rows] == [0, 1, 2]
+    assert [one.seed for one in entry.rows] == [0, 2, 10]
     spread = entry.over_seeds("distance", "fd_error")
     assert spread is not None
     assert spread.mean == pytest.approx(0.3)
@@ -39,7 +39,7 @@ def test_recipes_that_are_not_known_are_never_averaged():
     unknown = [row(recipe_hash="e" * 64), row(recipe_hash="f" * 64, seed=1)]
     assert len(entries(unknown)) == 2
     made = [
-        dataclasses.replace(recipes.preset("alis", "sample", "smoke", 64), learning_rate=0.5, seed=s) for s in (0, 1)
+        dataclasses.replace(presets.preset("alis", "sample", "smoke", 64), learning_rate=0.5, seed=s) for s in (0, 1)
     ]
     known = {recipes.recipe_hash(recipe): recipe for recipe in made}
     rows = [row(recipe_hash=digest, seed=recipe.seed) for digest, recipe in known.items()]

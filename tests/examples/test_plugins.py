@@ -22,7 +22,7 @@ from comparing import assert_equal_datasets, files_of
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from benchmarks import recipes
+from benchmarks import presets, recipes
 from lhq_toolkit import cli
 
 ROOT = Path(__file__).parents[2]
@@ -247,7 +247,7 @@ def test_the_model_trains_generates_and_says_its_recipe(trained, tmp_path, run):
     assert (said["model"], said["images"], said["plugged"]["package"]) == ("sliced", 32, "lhq-example-plugins")
     assert said["plugged"]["settings"]["width"] == 8
     assert "r1_weight" not in said
-    assert recipes.with_settings(recipes.preset("sliced", "all", "smoke", 16), [*SMALL[1::2]]) == recipes.load(trained)
+    assert presets.with_settings(presets.preset("sliced", "all", "smoke", 16), [*SMALL[1::2]]) == recipes.load(trained)
     steps = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert {"loss", "whole", "patches"} <= {name for step in steps for name in step}
     run("generate", trained, "--panorama", "4", "-o", tmp_path / "wide.png")
@@ -294,7 +294,7 @@ def training(steps: int, before=None):
 
     torch.set_num_threads(1)  # commands before this may have asked for more
     settings = [*SMALL[1::2], "batch=32", "learning_rate=0.01"]
-    recipe = recipes.with_settings(recipes.preset("sliced", "tiny", "smoke", 16), settings)
+    recipe = presets.with_settings(presets.preset("sliced", "tiny", "smoke", 16), settings)
     made = plugin_model.model_of(recipe).training(recipe, tiny.images(), torch.device("cpu"), Execution())
     if before is not None:
         made.restore(*before)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.recipes import preset, recipe_hash
+from benchmarks.presets import preset
+from benchmarks.recipes import recipe_hash
 from lhq_toolkit import convergence
 
 

@@ -74,6 +74,38 @@ def test_as_many_are_trained_at_once_as_there_is_room_for(monkeypatch):
     assert training.room(4, False, DeviceName.CPU, None).at_once == 1
 
 
+class Cluster:
+    """What is asked of a session on a cluster of ten processors and no GPU."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def start(self) -> None: ...
+
+    def cores(self) -> int:
+        return 10
+
+    def gpus(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("asked", "at_once"), [(None, 5), (3, 3)])
+def test_a_cluster_trains_as_many_at_once_as_fit_unless_a_number_is_asked_for(
+    asked, at_once, data, tmp_path, monkeypatch
+):
+    told: list[int] = []
+    monkeypatch.setattr(training, "RaySession", Cluster)
+    monkeypatch.setattr(training.launch, "side_by_side", lambda jobs, many, **_: told.append(many))
+    works = [work(model, data, tmp_path) for model in ("stylegan2", "alis")]
+    training.train_side_by_side(works, training.Room(1, 2), "ray://elsewhere", asked)
+    assert told == [at_once]
+
+
 @pytest.mark.long
 def test_ctrl_c_lets_all_save(data, tmp_path):
     runs = tmp_path / "runs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from benchmarks import leaderboard, recipes
+from benchmarks import leaderboard, presets, recipes
 from benchmarks.leaderboard import Row
 
 HASH = "a" * 64
@@ -14,7 +14,7 @@ HASH = "a" * 64
 def row(model: str = "alis", fd: float | None = 0.2, *, d: int | None = None, seed: int = 0, **changed: object) -> Row:
     """A smoke run on the sample; of endless models with infinity numbers."""
     known = model if model in recipes.MODELS else "alis"
-    recipe = dataclasses.replace(recipes.preset(known, "sample", "smoke", 64), seed=seed)
+    recipe = dataclasses.replace(presets.preset(known, "sample", "smoke", 64), seed=seed)
     if d is not None:
         recipe = dataclasses.replace(recipe, anchor_distance=d)
     values: dict[str, object] = {

@@ -11,7 +11,7 @@ import pytest
 from boards import row
 from reviewing import BROWSER, DESKTOP, PHONE, browsing, until
 
-from benchmarks import recipes
+from benchmarks import presets
 from lhq_toolkit.board import page, view
 from lhq_toolkit.board.pictures import Drawn
 
@@ -113,7 +113,7 @@ def test_an_entry_has_one_colour_in_all_figures_and_tables():
     drawn = {
         one: Drawn(
             Path(),
-            recipes.preset(one.model, "sample", "smoke", 64),
+            presets.preset(one.model, "sample", "smoke", 64),
             difficulty=tuple((x, 0.1 * x) for x in range(curves[one.model])),
             repetition=tuple((x, 0.1 * x) for x in range(1, 1 + 2 * bool(curves[one.model]))),
         )
