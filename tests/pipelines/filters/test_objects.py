@@ -144,7 +144,7 @@ def test_a_list_of_ones_own_is_read_and_what_is_wrong_with_it_is_named(tmp_path)
         own.write_text(text)
         with pytest.raises(SetupError, match=says):
             objects_thresholds.read(own)
-    with pytest.raises(SetupError, match="cannot be read"):
+    with pytest.raises(SetupError, match="there is no such file"):
         objects_thresholds.read(tmp_path / "missing.txt")
 
 
