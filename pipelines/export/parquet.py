@@ -68,6 +68,11 @@ class HuggingFace(Sharded):
 def _read(path: Path, columns: list[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise ValueError("its columns are others")
             return file.read(columns=columns)
-    except pa.ArrowException as error:
-        raise SetupError(f"{path} is damaged ({error}): remove it and run the same command again") from error
+    except (pa.ArrowException, OSError, ValueError) as error:  # of Arrow, an OSError has no number
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        said = str(error).partition("\n")[0]
+        raise SetupError(f"{path} is damaged ({said}): remove it and run the same command again") from error

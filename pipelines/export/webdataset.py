@@ -5,13 +5,15 @@ Plain USTAR archives: members sorted by name, no times, owners or pickles.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from manifests.archives import BAD_TAR
 from manifests.errors import SetupError
 from pipelines.export.format import TRAIN, Part
 from pipelines.export.shards import Example, Sharded
@@ -56,8 +58,15 @@ class WebDataset(Sharded):
                 archive.addfile(entry, io.BytesIO(contents[name]))
 
 
-def _reading(path: Path) -> tarfile.TarFile:
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[tarfile.TarFile]:
+    """SetupError where it is no tar, or one with members that are larger than they are there."""
     try:
-        return tarfile.open(path, "r:")
-    except (tarfile.TarError, EOFError) as error:
+        with tarfile.open(path, "r:") as archive:
+            if any(not one.isreg() or one.issparse() for one in archive):
+                raise tarfile.ReadError("its members are not all plain files")
+            yield archive
+    except BAD_TAR as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's trouble, not the archive's
         raise SetupError(f"{path} is damaged ({error}): remove it and run the same command again") from error

@@ -112,6 +112,8 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise zipfile.BadZipFile("its members are packed, which ours are not")
             yield archive
     except BAD_ZIP as error:
         if isinstance(error, OSError) and error.errno is not None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from listing import list_all
 from mangling import FEW_OR_MANY, mangled, mangled_parquet, tried
 
+from manifests import lines
 from manifests.dataset import Dataset
 from manifests.errors import LhqError, SetupError
 from pipelines import crawl
@@ -94,19 +95,27 @@ def test_members_of_a_zip_with_numbers_of_thousands_of_digits_are_left(tmp_path)
     assert [part.member for part in delimited.find(place, "photos")] == ["photos.tsv001"]
 
 
-@pytest.mark.slow
-def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path):
+@pytest.mark.parametrize(
+    ("longest", "most"),
+    [
+        pytest.param(2**18, 12_000_000, id="small"),
+        pytest.param(lines.LONGEST_ROW, 600_000_000, id="real", marks=pytest.mark.long),
+    ],
+)
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path, monkeypatch, longest, most):
+    """Of what is read a row holds `longest` characters, in cells of two letters."""
+    monkeypatch.setattr(lines, "LONGEST_ROW", longest)
     place = tmp_path / "release.zip"
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("photos.tsv000", "w") as member:
         member.write(f"{HEADER}\n".encode())
-        for _ in range(60):
-            member.write(b'"x\n"\t' * 200_000)  # each quote ends on the next line, where another begins
-    assert place.stat().st_size < 1_000_000
+        for _ in range(40):
+            member.write(b'"x\n"\t' * (longest // 50))  # each quote ends on the next line, where another begins
+    assert place.stat().st_size < longest // 16
     tracemalloc.start()
     try:
-        with pytest.raises(SetupError, match=r"photos\.tsv000 has a row of over 16,777,216 characters"):
+        with pytest.raises(SetupError, match=rf"photos\.tsv000 has a row of over {longest:,} characters"):
             list(delimited.rows(delimited.find(place, "photos"), ["photo_id"], ["photo_id"], Counter()))
-        assert tracemalloc.get_traced_memory()[1] < 600_000_000  # of 60 MB as text, in cells of two letters
+        assert tracemalloc.get_traced_memory()[1] < most
     finally:
         tracemalloc.stop()
 
