@@ -89,6 +89,10 @@ class Dataset:
     def tombstones_table(self) -> Table:
         return self.table("tombstones", schema.TOMBSTONES)
 
+    def stated_tables(self) -> list[Table]:
+        """What the crawl's lock guards: its tables and the tombstones."""
+        return [self.table(name, columns) for name, columns in schema.STATED.items()]
+
     def measurements_table(self, stage: str, columns: Mapping[str, pa.DataType]) -> Table:
         """What an image stage measured, keyed by sha256 and fingerprint."""
         return self.table(schema.measurement_table(stage), schema.measurement_schema(columns))

@@ -120,6 +120,7 @@ TOMBSTONES = pa.schema(
 OK, FAILED, GIVEN_UP = "ok", "failed", "given_up"  # files.status
 
 CRAWL_TABLES: Mapping[str, pa.Schema] = {"sightings": SIGHTINGS, "photos": PHOTOS, "files": FILES}
+STATED: Mapping[str, pa.Schema] = {**CRAWL_TABLES, "tombstones": TOMBSTONES}  # the others are measurements
 
 
 def measurement_table(stage: str) -> str:

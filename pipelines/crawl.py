@@ -71,8 +71,7 @@ class Crawled:
 
 def run(dataset: Dataset, sources: Sequence[Source], pool: Pool, wish: Wish | None = None) -> Crawled:
     """List and fetch everything the sources have. Safe to kill and run again."""
-    tables = [dataset.sightings_table, dataset.photos_table, dataset.files_table, dataset.tombstones_table]
-    with dataset.lock(CRAWL_LOCK, tables) as lock:
+    with dataset.lock(CRAWL_LOCK, dataset.stated_tables()) as lock:
         removal.finish(dataset, databases(dataset.root))
         dataset.store.sweep()
         for source in sources:

@@ -29,8 +29,7 @@ def every_lock(dataset: Dataset, *, sweeping: bool = True) -> Iterator[list[Lock
     guarded: dict[str, list[Table]] = {
         stage_lock(stage): [any_table(dataset, MEASUREMENTS + stage)] for stage in stages
     }
-    crawl = [dataset.sightings_table, dataset.photos_table, dataset.files_table, dataset.tombstones_table]
-    guarded |= {CRAWL_LOCK: crawl, RECIPES_LOCK: [], EXPORTS_LOCK: []}
+    guarded |= {CRAWL_LOCK: dataset.stated_tables(), RECIPES_LOCK: [], EXPORTS_LOCK: []}
     for path in (dataset.root / "locks").glob("*.lock"):
         guarded.setdefault(path.stem, [])
     with contextlib.ExitStack() as held:
@@ -45,6 +44,11 @@ def every_lock(dataset: Dataset, *, sweeping: bool = True) -> Iterator[list[Lock
 def measurement_tables(dataset: Dataset) -> list[str]:
     """Names of the tables with measurements, those of unknown stages too."""
     return sorted(path.name for path in (dataset.root / "tables").glob(f"{MEASUREMENTS}*"))
+
+
+def all_tables(dataset: Dataset) -> dict[str, Table]:
+    """Every table there is, by name; see `any_table`."""
+    return {name: any_table(dataset, name) for name in (*schema.STATED, *measurement_tables(dataset))}
 
 
 def any_table(dataset: Dataset, name: str) -> Table:

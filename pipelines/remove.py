@@ -23,7 +23,7 @@ from manifests.rows import latest
 from manifests.tables import Table
 from manifests.tombstones import ID, Tombstones
 from pipelines import handed_on
-from pipelines.every_lock import any_table, every_lock, measurement_tables
+from pipelines.every_lock import all_tables, any_table, every_lock, measurement_tables
 from pipelines.frontier import databases
 from pipelines.removal_request import Key, Request, resolve
 
@@ -161,6 +161,6 @@ def _forsake(dataset: Dataset) -> None:
     with contextlib.suppress(OSError):
         if Dataset.open(dataset.root).generations != dataset.generations:
             return  # the next locked start completes it
-        for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset)):
-            generations.sweep(any_table(dataset, name))
+        for table in all_tables(dataset).values():
+            generations.sweep(table)
         removal.finish(dataset, databases(dataset.root))

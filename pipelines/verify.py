@@ -16,10 +16,10 @@ from manifests import atomic, removal, reviews, schema, store
 from manifests.dataset import Dataset
 from manifests.errors import LockedError, SetupError
 from manifests.rows import latest
-from manifests.tables import Table, is_generation, read_through
+from manifests.tables import is_generation, read_through
 from pipelines.engine import threads
 from pipelines.engine.progress import Progress
-from pipelines.every_lock import any_table, every_lock, measurement_tables
+from pipelines.every_lock import all_tables, every_lock
 from pipelines.findings import Finding, Kind, Verified, check_beside, connect_to_read, inside
 
 SHOWN = 5  # examples of rows that point nowhere
@@ -52,17 +52,10 @@ def verify(dataset: Dataset) -> Verified:
 # Tables and what their rows point to.
 
 
-def all_tables(dataset: Dataset) -> dict[str, Table]:
-    """Every table there is, by name."""
-    return {
-        name: any_table(dataset, name) for name in (*schema.CRAWL_TABLES, "tombstones", *measurement_tables(dataset))
-    }
-
-
 def _check_tables(dataset: Dataset, found: Verified) -> None:
     """Read every column of every part: Parquet's checksums, gaps, the columns that are stated."""
     for name, table in all_tables(dataset).items():
-        stated = {**schema.CRAWL_TABLES, "tombstones": schema.TOMBSTONES}.get(name, pa.schema([]))
+        stated = schema.STATED.get(name, pa.schema([]))
         needed = {one.name for one in stated if not one.nullable}
         try:
             with table.opened() as files:  # SetupError where an append is missing

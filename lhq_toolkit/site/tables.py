@@ -23,8 +23,7 @@ _BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (
 
 def crawl_tables() -> str:
     """`sightings`, `photos`, `files` and `tombstones`, each with its columns."""
-    tables = {**schema.CRAWL_TABLES, "tombstones": schema.TOMBSTONES}
-    return "\n\n".join(f"### {name}\n\n{columns(one)}" for name, one in tables.items())
+    return "\n\n".join(f"### {name}\n\n{columns(one)}" for name, one in schema.STATED.items())
 
 
 def measurement_tables() -> str:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from manifests.databases import naming
@@ -28,9 +28,9 @@ CREATE INDEX IF NOT EXISTS by_key ON requests (key, sent);
 """
 
 
-def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+def state_folder() -> Path:
     """Where this machine's state is kept: LHQ_STATE, by default ~/.local/state/lhq."""
-    named = (os.environ if environ is None else environ).get("LHQ_STATE")
+    named = os.environ.get("LHQ_STATE")
     return Path(named) if named else Path.home() / ".local" / "state" / "lhq"
 
 

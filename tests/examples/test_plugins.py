@@ -145,8 +145,8 @@ def test_the_source_lists_fetches_and_tells_what_it_left_aside(dataset, listed, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--source", "jsonl"), "path: Field required"),
-        (("--source", "jsonl", "--set", "jsonl.paths=x"), "jsonl.paths: there is no such setting; there are: path"),
+        (("--source", "jsonl"), "jsonl.path: it is missing"),
+        (("--source", "jsonl", "--set", "jsonl.paths=x"), "jsonl.paths=x: there is no such setting; there are: path"),
         (("--source", "synthetic", "--limit", "1", "--set", "jsonl.path=x"), "jsonl is no --source that is named"),
         (("--source", "synthetic", "--limit", "1", "--set", "synthetic.seed=1"), "synthetic has options of its own"),
         (("--source", "jsonl", "--set", "jsonl.path"), "write it as"),

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from disks import disk
 
 from manifests import atomic
 from manifests.store import ImageStore
@@ -113,13 +114,7 @@ def test_many_images_are_synced_by_one_call_and_its_failure_leaves_nothing(
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    try:
+    with disk(tmp_path / "disk", "64k") as place:
         store = ImageStore(place)
         with store.batch() as placing:
             kept = placing.add(b"kept", "jpg")
@@ -128,8 +123,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
             placing.add(os.urandom(100_000), "jpg")
             pytest.fail("it fits")
         assert _files(place) == [kept.path]
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 def test_sweep_removes_what_a_killed_batch_left_and_nothing_else(tmp_path: Path) -> None:

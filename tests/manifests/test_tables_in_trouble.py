@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from disks import disk
 from tabling import NUMBERS, SCHEMA, file_names, numbers, rows
 
 from manifests import tables
@@ -217,15 +218,8 @@ def test_a_lost_part_is_missed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with disk(tmp_path / "disk", "256k") as place:
+        yield place
 
 
 def _blobs(size: int) -> pa.Table:

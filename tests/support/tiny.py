@@ -15,7 +15,6 @@ TAMING = {"codes": 16, "code_width": 4, "vqgan_channels": 8, "vqgan_multiples": 
 TAMING |= {"vqgan_groups": 4, "patch_channels": 8, "gpt_layers": 2, "gpt_heads": 2, "gpt_width": 16, "gpt_places": 16}
 TAMING |= {"vqgan_rate": 1e-3, "gpt_rate": 1e-3, "perceptual_weight": 0.0, "average_kimg": 0.05}
 OPTIONS = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]  # for `lhq train`
-TAMING_OPTIONS = [part for name, value in TAMING.items() for part in ("--set", f"{name}={value}")]
 
 
 def recipe(model: str, **changed: object) -> Recipe:

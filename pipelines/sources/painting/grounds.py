@@ -67,14 +67,14 @@ def mountain_range(canvas: Canvas, horizon: float, tall: float, layers: int = 2)
     canvas.floor = canvas.height
 
 
-def foothills(canvas: Canvas, base: float, distance: float, *, wooded: bool = True) -> None:
+def foothills(canvas: Canvas, base: float, distance: float) -> None:
     """A low wooded ridge."""
     rng, unit = canvas.rng, canvas.unit
     foot = land.skyline(canvas, base, 5 * unit, 150 * unit, sharp=False)
     tall = rng.uniform(10, 20) * unit
     leaf = trees.leaf_colour(canvas, needles=True)
     snowy = 0.8 if canvas.season == "winter" else 0.0
-    heights = trees.spires(canvas, tall if wooded else 2 * unit, max(tall * 0.17, 1.5))
+    heights = trees.spires(canvas, tall, max(tall * 0.17, 1.5))
     trees.wood(canvas, foot, heights, leaf, distance, snowy)
 
 

@@ -14,23 +14,24 @@ LEAVES: dict[str, tuple[str, ...]] = {
     "autumn": ("#c2702c", "#d99a3a", "#a4472a"),
     "winter": ("#66717a", "#7c868c", "#59646e"),
 }
+SLIM = 0.2  # half the breadth of a conifer over its height
 NEEDLES = ("#2c4f3c", "#34573a", "#264840")
 
 
-def spires(canvas: Canvas, tall: float, spacing: float, slim: float = 0.2, bare: float = 0.0) -> Array:
+def spires(canvas: Canvas, tall: float, spacing: float, bare: float = 0.0) -> Array:
     """Heights [2, width] above the ground (two samples a pixel) of a row of conifers at random places.
 
-    `tall` and `spacing` in pixels; `slim` is half the breadth over the height; `bare` is the share of gaps.
+    `tall` and `spacing` in pixels; `bare` is the share of gaps.
     """
     rng, width = canvas.rng, canvas.width
-    reach = tall * slim + 2
+    reach = tall * SLIM + 2
     count = max(int((width + 2 * reach) / spacing), 3)
     x = rng.uniform(-reach, width + reach, count)
     gaps = curve(rng, width, 60 * canvas.unit, 3)[np.clip(x, 0, width - 1).astype(np.intp)] if bare else np.ones(count)
     height = tall * rng.uniform(0.45, 1.0, count) * (gaps > 2.4 * bare - 1.2)
     out = np.zeros(2 * width, np.float32)
     for centre, top in zip(x.tolist(), height.tolist(), strict=True):
-        half = top * slim
+        half = top * SLIM
         first, last = max(int(2 * (centre - half)), 0), min(int(2 * (centre + half)) + 2, 2 * width)
         if last <= first or top < 1:
             continue

@@ -155,9 +155,11 @@ def test_a_broken_log_says_what_to_do(tmp_path: Path) -> None:
         Quota("key", Rate(1, 60.0), tmp_path / "quota.sqlite" / "in", Clock())
 
 
-def test_the_state_folder_is_named_by_the_environment() -> None:
-    assert state_folder({"LHQ_STATE": "/var/x"}) == Path("/var/x")
-    assert state_folder({}) == Path.home() / ".local/state/lhq"
+def test_the_state_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LHQ_STATE", "/var/x")
+    assert state_folder() == Path("/var/x")
+    monkeypatch.delenv("LHQ_STATE")
+    assert state_folder() == Path.home() / ".local/state/lhq"
 
 
 def test_a_stopped_run_waits_no_longer(tmp_path: Path) -> None:
