@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 SITE = sorted(DOCS.glob("*.md"))
 PAGES = [README, ROOT / "CONTRIBUTING.md", *SITE]
-BESIDE_CODE = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("README.md"))]
+BESIDE_CODE = sorted(path for folder in (*PACKAGES, "examples") for path in (ROOT / folder).rglob("README.md"))
 
 
 def blocks(page: Path, language: str = "") -> list[str]:

@@ -72,6 +72,24 @@ def test_every_command_option_and_setting_that_is_named_exists(page):
 
 
 @pages
+def test_every_measurement_that_is_named_takes_the_options_that_stand_with_it(page):
+    for name, given in re.findall(r"python -m benchmarks\.perf\.([a-z]\w*)([^`#\n]*)", page.read_text()):
+        script = (ROOT / "benchmarks" / "perf" / f"{name}.py").read_text()
+        taken = {"--json", "--full"} | ({"--peer"} if re.search(r"parse_options\([^)]*\bpeer=", script) else set())
+        assert set(re.findall(r"--[a-z]+", given)) <= taken, (name, given)
+
+
+def test_every_figure_of_performance_has_its_command_and_machine():
+    text = (DOCS / "performance.md").read_text().partition("## What we measured")[2]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    figures = [row for row in rows if row[0] != "what" and not set("".join(row)) <= set("-|")]
+    assert len(figures) > 20
+    for *_, command, machine in figures:
+        assert re.fullmatch(r"`(python -m benchmarks\.perf\.|make |lhq ).+`", command), command
+        assert machine in ("quiet", "busy", "AVX-512"), machine
+
+
+@pages
 def test_every_source_file_that_is_named_exists(page):
     for name in re.findall(
         r"`((?:lhq_toolkit|pipelines|benchmarks|models|manifests|tests|samples)/[\w/.]*)`", prose(page)
