@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -121,16 +120,21 @@ def _gpu() -> Check:
 
 
 def _detectron2() -> Check:
-    from models.detectors import DETECTRON2_INSTALL
+    from models.detectors import DETECTRON2_INSTALL, detectron2_is_installed
 
     needed_for = "objects.detector=detectron2 (optional)"
-    if importlib.util.find_spec("detectron2") is None:
+    if not detectron2_is_installed():
         return Check("detectron2", MISSING, f"not installed; run: {DETECTRON2_INSTALL}", needed_for)
     return _package("detectron2", needed_for, basic=False)
 
 
+def find_browser() -> str | None:
+    """The path of a browser that can be driven; None where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def _browser() -> Check:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = find_browser()
     says = found or f"none of {', '.join(BROWSERS)} is on the PATH; on Debian run: apt-get install chromium"
     return Check("chromium", OK if found else MISSING, says, "the tests that look at pages in a browser")
 
