@@ -337,11 +337,6 @@ class Snapshot:
     devices: Mapping[str, float]  # seconds of training on each
 
 
-def open_last(run: Path, device: torch.device) -> Snapshot:
-    """The last checkpoint's averaged generator. Raises SetupError where there is none."""
-    return open_checkpoint(run, device, checkpoints.LAST)
-
-
 def open_checkpoint(run: Path, device: torch.device, which: str) -> Snapshot:
     """The averaged generator of the checkpoint that `last`, `best` or a step names. SetupError where there is none."""
     recipe = recipes.load(run)

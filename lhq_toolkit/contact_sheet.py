@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lhq_toolkit.report.samples import spread
 from manifests import atomic
 from manifests.counts import plural
 from manifests.errors import InputError
@@ -52,11 +53,11 @@ def draw(funnel: Funnel, out: Path, per_section: int = 16) -> None:
 def _sections(funnel: Funnel, most: int) -> list[_Section]:
     ids = funnel.photos["photo_id"].to_pylist()
     kept = np.flatnonzero(funnel.members)
-    some = _spread(kept, most)
+    some = spread(kept, most).tolist()
     sections = [_Section("kept", some, [_name(ids[row]) for row in some], len(kept))]
     for outcome in funnel.outcomes:
         rejected = np.flatnonzero(outcome.state == REJECTED)
-        some = _spread(rejected, most)
+        some = spread(rejected, most).tolist()
         captions = [_caption(outcome, row, ids[row]) for row in some]
         sections.append(_Section(f"rejected by {outcome.stage}", some, captions, len(rejected)))
     return sections
@@ -73,13 +74,6 @@ def _caption(outcome: Outcome, row: int, photo_id: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if value <= 1 else f"{value:,.0f}"
-
-
-def _spread(rows: np.ndarray[tuple[int], np.dtype[np.int64]], most: int) -> list[int]:
-    """At most `most` of the rows, evenly over them."""
-    if len(rows) <= most:
-        return [int(row) for row in rows]
-    return [int(rows[at]) for at in np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def _name(photo_id: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -166,8 +165,13 @@ def _detectron2() -> Check:
     return _package("detectron2", "objects.detector=detectron2 (optional)", basic=False, how=DETECTRON2_INSTALL)
 
 
+def find_browser() -> str | None:
+    """The path of a browser that can be driven; None where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def _browser() -> Check:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = find_browser()
     says = found or f"none of {', '.join(BROWSERS)} is on the PATH; on Debian run: apt-get install chromium"
     return Check("chromium", OK if found else MISSING, says, "the tests that look at pages in a browser")
 

@@ -16,8 +16,9 @@ from benchmarks.networks import Endless
 from benchmarks.runs import Snapshot
 from benchmarks.worlds import World
 from lhq_toolkit.panoramas import output, stream, wishes
-from lhq_toolkit.panoramas.output import Kind, StripFormat
+from lhq_toolkit.panoramas.output import Kind
 from lhq_toolkit.panoramas.stream import Pixels, Stream
+from lhq_toolkit.panoramas.strips import StripFormat
 from lhq_toolkit.panoramas.wishes import Wishes
 from manifests import atomic
 from manifests.counts import plural

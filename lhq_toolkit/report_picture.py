@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from PIL import Image
 
-from lhq_toolkit.doctor import BROWSERS
+from lhq_toolkit.doctor import BROWSERS, find_browser
 from manifests import atomic
 from manifests.errors import SetupError
 
@@ -45,7 +44,7 @@ def shoot(page: Path, out: Path, size: tuple[int, int], *, dark: bool = False) -
 
     A browser's window has a least width: a narrow page stands in a frame, of which only that part is kept.
     """
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = find_browser()
     if browser is None:
         raise SetupError(f"no browser to take pictures with: install one of {', '.join(BROWSERS)}")
     width, height = size

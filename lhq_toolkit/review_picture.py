@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lhq_toolkit.doctor import BROWSERS
+from lhq_toolkit.doctor import find_browser
 from manifests import atomic
 from manifests.errors import SetupError
 
@@ -65,8 +64,7 @@ def _photograph(address: str) -> bytes:
     """A PNG of the page after some decisions."""
     from playwright.sync_api import sync_playwright
 
-    browser_path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser_path is None:
+    if (browser_path := find_browser()) is None:
         raise SetupError("the picture needs Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])

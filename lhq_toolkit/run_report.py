@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 import math
 import platform
 from collections.abc import Iterable, Iterator
@@ -20,6 +18,7 @@ from benchmarks import checkpoints, recipes, runs, samples
 from benchmarks.recipes import IMPORTED_ONLY, Recipe, recipe_hash
 from benchmarks.runs import Standing
 from lhq_toolkit import run_curves
+from lhq_toolkit.report.embedding import address, jpeg
 from lhq_toolkit.report.rendering import render
 from manifests import atomic, plain_json
 
@@ -117,10 +116,7 @@ def _pictures(
             continue
         image = whole.crop((0, 0, math.ceil(share * whole.width), math.ceil(share * whole.height)))
         image.thumbnail(size, Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY)
-        src = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        yield Picture(src, image.width, image.height, step * recipe.batch)
+        yield Picture(address(jpeg(image, QUALITY)), image.width, image.height, step * recipe.batch)
 
 
 def _duration(seconds: float) -> str:

@@ -22,7 +22,6 @@ from models.token_sampling import ALL, Choice
 from models.vqgan import VQGAN
 
 SLIDING, STREAMING = "sliding window, row by row", "streaming, column by column"  # orders of drawing
-ORDERS = (SLIDING, STREAMING)
 
 
 @dataclass(frozen=True)

@@ -102,18 +102,15 @@ def frames(gpt: GPT, numbers: Tensor, choice: Choice = ALL) -> Tensor:
     return fill(gpt, empty, 0, numbers, choice)
 
 
-def streamed(
-    gpt: GPT, side: int, numbers: Numbers, choice: Choice = ALL, stride: int = 1, first: Tensor | None = None
-) -> Iterator[Tensor]:
+def streamed(gpt: GPT, side: int, numbers: Numbers, choice: Choice = ALL, stride: int = 1) -> Iterator[Tensor]:
     """Codes of a picture that grows to the right for ever: int64 [batch, side, side], then [batch, side, stride] each.
 
     After a frame, `stride` columns at a time are drawn as the last ones of a window whose others are known: another
     order than `wide` has, in which no code sees what will stand to the right above it. Memory does not grow.
-    `first`: the frame to begin with, where it is drawn already.
     """
     if not 1 <= stride <= side:
         raise ValueError(f"{stride} columns at a time: 1 to {side} are possible")
-    window = frames(gpt, numbers(0, side), choice) if first is None else first
+    window = frames(gpt, numbers(0, side), choice)
     yield window
     place = side
     while True:

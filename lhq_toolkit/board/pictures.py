@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from benchmarks.leaderboard import LARGEST, Row
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import runs_below
 from lhq_toolkit.benchmark import DETAILS, known_row
+from lhq_toolkit.report.embedding import address, jpeg
 from lhq_toolkit.terminal import printable
 from manifests import plain_json
 
@@ -38,7 +37,7 @@ class Picture:
     @property
     def src(self) -> str:
         """As it stands in a page."""
-        return f"data:image/jpeg;base64,{base64.b64encode(self.data).decode()}"
+        return address(self.data)
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,4 @@ def _joined(frames: list[Image.Image], alt: str) -> Picture:
         left += frame.width
     if height > HEIGHT:
         sheet = sheet.resize((round(width * HEIGHT / height), HEIGHT), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=QUALITY)
-    return Picture(buffer.getvalue(), sheet.width, sheet.height, alt)
+    return Picture(jpeg(sheet, QUALITY), sheet.width, sheet.height, alt)

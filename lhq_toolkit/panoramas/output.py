@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from manifests import atomic
 from manifests.errors import MisuseError
 
 if TYPE_CHECKING:
     from lhq_toolkit.panoramas.stream import Stream
-
-StripFormat = Literal["png", "webp"]
+    from lhq_toolkit.panoramas.strips import StripFormat
 
 
 class Kind(StrEnum):

@@ -12,7 +12,7 @@ from PIL import Image
 from lhq_toolkit.panoramas.stream import Pixels, Stream, new_file, new_folder
 from manifests.errors import MisuseError
 
-Format = Literal["png", "webp"]
+StripFormat = Literal["png", "webp"]
 
 STRIP_WIDTH = 8192  # pixels, at most: what programs and graphics cards show
 LARGEST_WEBP = 16_383  # pixels a side: the format has no more
@@ -43,7 +43,7 @@ def write_webp(path: Path, stream: Stream) -> None:
         save(temporary, whole, "webp")
 
 
-def write(folder: Path, stream: Stream, kind: Format = "png") -> list[Path]:
+def write(folder: Path, stream: Stream, kind: StripFormat = "png") -> list[Path]:
     """strip-00000.png and on, in a folder that appears when all are there; returns their paths, the page last."""
     frames = max(1, STRIP_WIDTH // stream.height)
     with new_folder(folder) as temporary:
@@ -56,14 +56,14 @@ def write(folder: Path, stream: Stream, kind: Format = "png") -> list[Path]:
     return [folder / name for name, _ in sizes] + [folder / "index.html"]
 
 
-def _saved(folder: Path, pieces: Iterator[Pixels], kind: Format) -> Iterator[tuple[str, int]]:
+def _saved(folder: Path, pieces: Iterator[Pixels], kind: StripFormat) -> Iterator[tuple[str, int]]:
     for number, piece in enumerate(pieces):
         name = f"strip-{number:05d}.{kind}"
         save(folder / name, piece, kind)
         yield name, piece.shape[1]
 
 
-def save(path: Path, pixels: Pixels, kind: Format) -> None:
+def save(path: Path, pixels: Pixels, kind: StripFormat) -> None:
     """A picture in one piece; WebP without loss."""
     image = Image.fromarray(pixels)
     if kind == "webp":

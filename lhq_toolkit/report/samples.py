@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lhq_toolkit.report.embedding import address, jpeg
 from lhq_toolkit.report.facts import Facts, Score
 from manifests.errors import InputError
 from pipelines.engine.measure import read_image
@@ -55,20 +54,20 @@ class Samples:
 
 def take(facts: Facts, funnel: Funnel) -> Samples:
     """Decode what is shown; a photo whose file is not there or damaged is passed over."""
-    some = _spread(np.flatnonzero(funnel.members), KEPT_SHOWN)
+    some = spread(np.flatnonzero(funnel.members), KEPT_SHOWN)
     sides: dict[str, Sides] = {}
     for stage, outcome in zip(facts.stages, funnel.outcomes, strict=True):
         if stage.score is not None and stage.score.threshold is not None:
             sides[stage.name] = _both_sides(funnel, stage.score)
         else:
-            rows = _spread(np.flatnonzero(outcome.state == REJECTED), 2 * EACH_SIDE)
+            rows = spread(np.flatnonzero(outcome.state == REJECTED), 2 * EACH_SIDE)
             reasons = {int(row): str(outcome.reason[row]) for row in rows}
             sides[stage.name] = Sides([], _thumbs(funnel, reasons, 2 * EACH_SIDE, "rejected"))
     subset = _thumbs(funnel, dict.fromkeys((int(row) for row in some), ""), KEPT_SHOWN, "kept")
     return Samples(subset, sides)
 
 
-def _spread(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+def spread(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     """At most `most` of the rows, evenly over them."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
 
@@ -102,11 +101,9 @@ def _thumbs(funnel: Funnel, captions: dict[int, str], most: int, verdict: str) -
 
 def _thumb(image: Image.Image, photo: dict[str, Any], caption: str, verdict: str) -> Thumb:
     image.thumbnail(THUMB, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY)
     name = photo["title"] or photo["photo_id"]
     return Thumb(
-        src=f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        src=address(jpeg(image, QUALITY)),
         width=image.width,
         height=image.height,
         alt=f"{name} ({verdict}{', ' + caption if caption else ''})",

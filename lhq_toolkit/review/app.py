@@ -31,7 +31,7 @@ KEPT_BY_BROWSER = {"Cache-Control": "private, max-age=600"}  # seconds; short, f
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Kind = Literal[
     "all", "in", "out", "sample", "stage", "near", "author", "disagreements", "keep", "reject", "flag"
-]  # as index.LISTS
+]  # as in review.index
 
 
 class _Body(BaseModel):

@@ -38,7 +38,7 @@ Standing = Mapping[str, Mapping[str, Decision]]
 class Query:
     """Which photos to list, and in which order."""
 
-    kind: str = IN  # one of LISTS
+    kind: str = IN  # one of those above, or a verdict
     stage: str | None = None  # for STAGE and NEAR
     reason: str | None = None  # for STAGE; None: any
     author: str | None = None  # for AUTHOR

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
 
 import torch
 from PIL import Image
@@ -12,9 +11,10 @@ from PIL import Image
 from benchmarks import measure
 from benchmarks.networks import Endless
 from benchmarks.plugin_model import PluginEndless
+from benchmarks.worlds import World
 from lhq_toolkit.serve.world import Tile, grid_of
 from manifests.errors import SetupError
-from models import alis, inference
+from models import inference
 from models.anchors import Anchors
 
 QUICK = 1  # of zlib's levels: tiles cross no network
@@ -29,14 +29,12 @@ class Painter:
         self._turn = threading.Lock()
 
     def png(self, tile: Tile) -> bytes:
-        """The tile's pixels, those of `columns`, as a PNG file. Raises SetupError where memory does not suffice."""
-        world, columns = tile.world, self.grid.columns
-        more: dict[str, Any] = {"truncation": world.truncation, "batch": columns}
-        if isinstance(self._generator, alis.Generator):
-            more["anchors"] = Anchors(edits=world.redrawn)
+        """The tile as a PNG file. Raises SetupError where memory does not suffice."""
+        seen, columns = tile.world, self.grid.columns
+        world = World(self._generator, seen.seed, seen.truncation, Anchors(edits=seen.redrawn))
         try:
             with self._turn:  # beside it the tile before is encoded
-                strip = measure.pixels(self._generator.columns(world.seed, tile.index * columns, columns, **more)).cpu()
+                strip = measure.pixels(world.columns(tile.index * columns, columns)).cpu()
         except torch.OutOfMemoryError as error:
             raise SetupError(
                 "the GPU's memory is full: end what else runs on it, or serve with --device cpu"

@@ -90,7 +90,7 @@ def test_a_recipe_and_a_checkpoint(run, name, data):
     sound = path.read_bytes()
     path.write_bytes(data.draw(mangled(sound) if name == checkpoints.TENSORS else mangled_json(sound)))
     try:
-        read_or_refused(lambda: runs.open_last(run, torch.device("cpu")), run)
+        read_or_refused(lambda: runs.open_checkpoint(run, torch.device("cpu"), "last"), run)
         checkpoints.reached(run)
     finally:
         path.write_bytes(sound)

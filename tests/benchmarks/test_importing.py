@@ -42,7 +42,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
 def test_a_run_of_an_imported_network_makes_the_published_pictures(files, tmp_path):
     run = tmp_path / "RUN"
     importing.bring(files["alis_grid16"], "alis", META["alis_grid16"], run)
-    snapshot = runs.open_last(run, CPU)
+    snapshot = runs.open_checkpoint(run, CPU, "last")
     generator, tensors = snapshot.generator, load_file(files["alis_grid16"])
     assert isinstance(generator, alis.Generator)
     border = tensors["left_borders_idx"]
@@ -89,7 +89,7 @@ def test_float16_styles_are_a_property_of_the_run_and_can_be_chosen(files, tmp_p
     made = {}
     for name, chosen in {"as the file says": {}, "none": {"float16_styles_from": 0}}.items():
         importing.bring(files["pickle"], "alis", chosen, tmp_path / name)
-        snapshot = runs.open_last(tmp_path / name, CPU)
+        snapshot = runs.open_checkpoint(tmp_path / name, CPU, "last")
         assert snapshot.recipe.float16_styles_from == chosen.get("float16_styles_from", 8)
         made[name] = snapshot.generator.samples(0, 0, 2, noise=False)
     tensors = _halves(files["pickle"])

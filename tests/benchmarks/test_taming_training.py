@@ -284,7 +284,7 @@ def test_a_run_is_measured_by_the_easier_set_up_and_the_row_says_so(run, monkeyp
 
 
 def test_frames_and_a_panorama_are_drawn_from_its_left_end(run, tmp_path):
-    snapshot = runs.open_last(run[0], CPU)
+    snapshot = runs.open_checkpoint(run[0], CPU, "last")
     generator = snapshot.generator
     assert len(generate.frames(snapshot, tmp_path / "frames", 3, seed=1)) == 3
     drawn = torch.cat(list(generate.from_the_left(generator, 1, 3)), 2)
@@ -305,7 +305,7 @@ def test_frames_and_a_panorama_are_drawn_from_its_left_end(run, tmp_path):
 
 
 def test_codes_are_drawn_and_decoded_as_asked_for(run, tmp_path):
-    snapshot = runs.open_last(run[0], CPU)
+    snapshot = runs.open_checkpoint(run[0], CPU, "last")
     greedy = generate.with_codes(snapshot, generate.Codes(top_k=1, temperature=0.5))
     one, other = (generate.frames(greedy, tmp_path / name, 1, seed)[0] for name, seed in (("a", 1), ("b", 2)))
     assert one.read_bytes() == other.read_bytes()

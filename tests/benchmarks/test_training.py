@@ -255,13 +255,13 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
     before, last = sorted((run / checkpoints.FOLDER).iterdir())
     whole = tensors_of(run)
     (last / checkpoints.TENSORS).write_bytes(whole[: len(whole) // 2])
-    for use in (lambda: runs.open_last(run, CPU), lambda: runs.train(recipe, read, run, CPU)):
+    for use in (lambda: runs.open_checkpoint(run, CPU, "last"), lambda: runs.train(recipe, read, run, CPU)):
         with pytest.raises(SetupError, match=last.name):
             use()
     for path in last.iterdir():
         path.unlink()
     last.rmdir()
-    assert runs.open_last(run, CPU).images == int(before.name) * recipe.batch
+    assert runs.open_checkpoint(run, CPU, "last").images == int(before.name) * recipe.batch
     runs.train(recipe, read, run, CPU, judge=lambda _: {"fd": 0.0}, snapshots=2)
     assert tensors_of(run) == whole
 
@@ -269,7 +269,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(tmp_path):
 def test_what_is_opened_is_the_running_average(tmp_path):
     recipe, read = tiny.recipe("alis", images=32), pictures(tiny.images())
     runs.train(recipe, read, tmp_path / "run", CPU)
-    opened = runs.open_last(tmp_path / "run", CPU).generator
+    opened = runs.open_checkpoint(tmp_path / "run", CPU, "last").generator
     training = Training(recipe, read.images, CPU)
     losses_of(training, 8)
     for ours, theirs, latest in zip(
@@ -358,7 +358,7 @@ def test_a_judge_that_fails_loses_no_training(tmp_path):
 
     with pytest.raises(MemoryError):
         runs.train(recipe, read, tmp_path / "run", CPU, judge=fails_at_the_end, snapshots=1)
-    assert runs.open_last(tmp_path / "run", CPU).images == 24
+    assert runs.open_checkpoint(tmp_path / "run", CPU, "last").images == 24
     again = runs.train(recipe, read, tmp_path / "run", CPU, judge=lambda _: {"fd": 2.0}, snapshots=1)
     assert again.steps_now == 0
     assert [line["fd"] for line in metrics.measured(tmp_path / "run")] == [1.0, 2.0]
@@ -367,6 +367,6 @@ def test_a_judge_that_fails_loses_no_training(tmp_path):
 def test_hours_are_kept_per_device(tmp_path):
     recipe, read = tiny.recipe("stylegan2", images=24), pictures(tiny.images())
     trained = runs.train(recipe, read, tmp_path / "run", CPU)
-    assert runs.open_last(tmp_path / "run", CPU).devices == {"cpu (1 threads)": trained.seconds}
+    assert runs.open_checkpoint(tmp_path / "run", CPU, "last").devices == {"cpu (1 threads)": trained.seconds}
     again = runs.train(recipe, read, tmp_path / "run", CPU)
     assert again.seconds == trained.seconds > 0

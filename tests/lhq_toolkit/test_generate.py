@@ -58,7 +58,7 @@ def pixels(path: Path) -> Any:
 
 def panorama(run: Path, anchors: Anchors = OWN, start: int = START, frames: int = FRAMES) -> Any:
     """What the network makes, without files: uint8 [height, width, 3]."""
-    generator = runs.open_last(run, torch.device("cpu")).generator
+    generator = runs.open_checkpoint(run, torch.device("cpu"), "last").generator
     assert not isinstance(generator, networks.stylegan2.Generator)
     world = World(generator, SEED, 1.0, anchors)
     strip = torch.cat(list(world.blocks(start * world.frame_columns, frames * world.frame_columns)), 2)

@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 
-from models import taming
 from models.gpt import GPT
 from models.gpt import Sizes as GPTSizes
 from models.taming import SLIDING, STREAMING, Decoding, Generator
@@ -91,4 +90,3 @@ def test_names_say_what_was_done():
     assert Decoding(8).name == "decoded with 8 columns of context"
     assert Decoding(None).name == "decoded whole"
     assert Choice(0.9, 100, 0.95).name == "temperature 0.9, top-k 100, top-p 0.95"
-    assert taming.ORDERS == (SLIDING, STREAMING)

@@ -44,7 +44,7 @@ def viewing(run: Path, *more: object, viewers: int = 1) -> Iterator[Serving]:
 
 def generator_of(run: Path) -> Any:
     """The run's generator, as `lhq generate` uses it."""
-    return runs.open_last(run, torch.device("cpu")).generator
+    return runs.open_checkpoint(run, torch.device("cpu"), "last").generator
 
 
 def columns(generator: Any, first: int, width: int, seed: int = 0, **more: Any) -> Pixels:
