@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 130 interrupted. Heavy imports happen in
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import traceback
@@ -104,6 +105,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
+    if empty := _empty(arguments):
+        _say(f"{empty} is empty: give it a value, or leave it out")
+        return MISUSE
     try:
         code = app([one for one in arguments if one != "--debug"], standalone_mode=False, prog_name="lhq")
     except typer.TyperException as error:
@@ -122,6 +126,16 @@ def run(arguments: Sequence[str]) -> int:
         command = next((one for one in arguments if not one.startswith("-")), "")
         _say(f"interrupted; {_LEFT.get(command, 'what was finished is saved: the same command goes on from there')}")
     return code if isinstance(code, int) else DONE
+
+
+def _empty(arguments: Sequence[str]) -> str | None:
+    """The option or argument that was given as nothing, as an unset variable of a shell does; Path makes it `.`."""
+    for before, one in zip(["", *arguments], arguments, strict=False):
+        if not one:
+            return before if before.startswith("-") else "an argument"
+        if re.fullmatch(r"--[a-z0-9-]+=", one):
+            return one[:-1]
+    return None
 
 
 def _interrupt(*_: object) -> None:

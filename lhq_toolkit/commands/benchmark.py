@@ -64,7 +64,8 @@ def benchmark(
         ),
     ] = None,
     crops: Annotated[
-        int | None, typer.Option("--crops", min=1, help="Per photo, where pictures are made.", show_default="the set's")
+        int | None,
+        typer.Option("--crops", min=1, max=1000, help="Per photo, where pictures are made.", show_default="the set's"),
     ] = None,
     subset: Subset = "curated",
     seed: Seed = 0,

@@ -42,7 +42,9 @@ def generate(
             "strips.",
         ),
     ],
-    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Write so many independent frames.")] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", min=1, max=1_000_000, help="Write so many independent frames.")
+    ] = None,
     panorama: Annotated[
         int | None, typer.Option("--panorama", min=1, help="Write an endless panorama's stretch, so many frames wide.")
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -58,5 +59,5 @@ def verify(
         say(f"  note: {note}")
     safe = sum(one.kind in SAFE for one in found.findings)
     if safe and not repair:
-        say(f"  {safe:,} of these are mended by: lhq verify {dataset} --repair")
+        say(f"  {safe:,} of these are mended by: lhq verify {quote(str(dataset))} --repair")
     return 1 if found.findings else 0

@@ -36,6 +36,12 @@ def lhq(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
         ("status D E", "got unexpected extra argument(s) (E); see: lhq status --help"),
         ("lederboard", "no such command 'lederboard'; did you mean 'leaderboard'? See: lhq --help"),
         ("weights nope", "no such command 'nope'; see: lhq weights --help"),
+        ("status ", "an argument is empty: give it a value, or leave it out"),
+        ("crawl D --source folder --path ", "--path is empty: give it a value, or leave it out"),
+        ("crawl D --source folder --path=", "--path is empty: give it a value, or leave it out"),
+        ("generate R -o  --frames 1", "-o is empty: give it a value, or leave it out"),
+        ("evaluate R D --threads 99999999999", "--threads 99999999999: it must be at most 1024"),
+        ("generate R -o x --frames 1000001", "--frames 1000001: it must be at most 1000000"),
         ("status \x1b[2J", r"\x1b[2J"),
     ],
 )
