@@ -28,7 +28,12 @@ def evaluate(
     frames: Annotated[
         int | None,
         typer.Option(
-            "--frames", min=2, max=1_000_000, show_default="the budget's", help="How many frames to generate."
+            "--frames",
+            metavar="N",
+            min=2,
+            max=1_000_000,
+            show_default="the budget's",
+            help="How many frames to generate.",
         ),
     ] = None,
     features: Annotated[

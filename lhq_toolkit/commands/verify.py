@@ -30,7 +30,7 @@ def verify(
 ) -> int:
     """Check every file's hash, every row's reference, recipes, fits and databases, and look for leftovers.
 
-    Ends with 1 and a list where something is wrong and was not repaired. Changes nothing without --repair.
+    Exit code 1, and a list, where something is wrong and was not repaired. Changes nothing without --repair.
     """
     from manifests.dataset import Dataset
     from pipelines import repair as repairs
