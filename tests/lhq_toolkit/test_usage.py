@@ -59,3 +59,19 @@ def test_no_command_is_answered_with_the_help(lhq):
     assert code == 2
     assert said.startswith("Usage: lhq [OPTIONS] COMMAND")
     assert "crawl" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--debug export D OUT", "what was finished is saved: the same command goes on from there"),
+        ("report D -o r.html", "nothing was written: run the same command again"),
+        ("review D", "every decision is saved: the same command opens the page again"),
+    ],
+)
+def test_an_interruption_says_what_was_kept_and_how_to_go_on(lhq, monkeypatch, arguments, told):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert lhq(*arguments.split(" ")) == (130, f"lhq: interrupted; {told}\n")
