@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -67,7 +68,7 @@ def chosen(run: Path, which: str) -> Path:
         raise MisuseError(f"--checkpoint {which}: it is {LAST}, {BEST} or a step, such as 4000")
     there = every(run)
     if not there:
-        raise SetupError(f"{run} holds no checkpoint yet; train it with: lhq train MODEL DATA -o {run}")
+        raise SetupError(f"{run} holds no checkpoint yet; train it with: lhq train MODEL DATA -o {quote(str(run))}")
     found = there.get(int(which)) if which.isdigit() else best(run) if which == BEST else last(run)
     if found is None:
         steps = ", ".join(map(str, there))

@@ -42,7 +42,7 @@ def build(recipe: Recipe) -> tuple[Styled, stylegan2.Discriminator]:
                 recipe.resolution, recipe.channel_base, recipe.channel_max, recipe.deviation_group
             )
         except (ValueError, RuntimeError) as error:
-            raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
+            raise _cannot_be_built(recipe, error) from error
     dtype = DTYPES[recipe.precision]
     if dtype.itemsize >= 4:
         return generator.to(dtype), discriminator.to(dtype)
@@ -82,7 +82,12 @@ def build_taming(recipe: Recipe) -> tuple[taming.Generator, PatchDiscriminator]:
             judge = PatchDiscriminator(recipe.patch_channels, halvings)
             return taming.Generator(coder, transformer).to(dtype), judge.to(dtype)
         except (ValueError, RuntimeError) as error:
-            raise MisuseError(f"{recipe.model} cannot be built from its recipe: {error}") from error
+            raise _cannot_be_built(recipe, error) from error
+
+
+def _cannot_be_built(recipe: Recipe, error: Exception) -> MisuseError:
+    why = "it needs more memory than there is" if "allocate" in str(error) else error
+    return MisuseError(f"{recipe.model} cannot be built from its recipe: {why}")
 
 
 def build_generator(recipe: Recipe) -> Generator:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from manifests import atomic, plain_json
@@ -270,7 +271,7 @@ def load(run: Path) -> Recipe:
 
     path = run / FILE
     if not path.is_file():
-        raise MisuseError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {run}")
+        raise MisuseError(f"{run} is not a run (no {FILE}); make one with: lhq train MODEL DATA -o {quote(str(run))}")
     checked = TypeAdapter(configured(ConfigDict(extra="forbid"))(Recipe))
     try:
         facts = plain_json.loads(path.read_bytes())

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 130 interrupted. Heavy imports happen in
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import traceback
@@ -58,27 +59,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("crawl")(crawl.crawl)
-app.command("filter")(filter_.filter_)
-app.command("status")(status.status)
-app.command("manifest")(manifest.manifest)
-app.command("review")(review.review)
-app.command("heatmap")(heatmap.heatmap)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
-app.command("remove")(remove.remove)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("generate")(generate.generate)
-app.command("import")(import_.import_)
-app.command("convert")(convert.convert)
-app.command("serve")(serve.serve)
-app.command("models")(models_.models)
-app.command("benchmark")(benchmark.benchmark)
+app.command("crawl", short_help="Bring photographs into a dataset.")(crawl.crawl)
+app.command("filter", short_help="Put stages into a subset's recipe, measure, decide.")(filter_.filter_)
+app.command("status", short_help="Print how many photos each stage keeps.")(status.status)
+app.command("manifest", short_help="Write a dataset as one Parquet table.")(manifest.manifest)
+app.command("review", short_help="Keep or reject photos by keyboard, on a page.")(review.review)
+app.command("heatmap", short_help="Draw the regions of photos that tell their place.")(heatmap.heatmap)
+app.command("report", short_help="Write one HTML file about a dataset.")(report.report)
+app.command("export", short_help="Write a subset as square pictures.")(export.export)
+app.command("verify", short_help="Check a dataset's files and tables.")(verify.verify)
+app.command("remove", short_help="Take photos down for good.")(remove.remove)
+app.command("train", short_help="Train a model on an export.")(train.train)
+app.command("evaluate", short_help="Measure a trained model.")(evaluate.evaluate)
+app.command("generate", short_help="Write frames or a panorama of a trained model.")(generate.generate)
+app.command("import", short_help="Make a run of a published network.")(import_.import_)
+app.command("convert", short_help="Write a generator as ONNX or torch.export.")(convert.convert)
+app.command("serve", short_help="Show a run's endless panorama on a page.")(serve.serve)
+app.command("models", short_help="Print the models and their sizes.")(models_.models)
+app.command("benchmark", short_help="Train and measure several models, and rank them.")(benchmark.benchmark)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(weights.app, name="weights")
-app.command("doctor")(doctor.doctor)
+app.command("doctor", short_help="Look at this machine, and say what is missing.")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -104,6 +105,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
+    if empty := _empty(arguments):
+        _say(f"{empty} is empty: give it a value, or leave it out")
+        return MISUSE
     try:
         code = app([one for one in arguments if one != "--debug"], standalone_mode=False, prog_name="lhq")
     except typer.TyperException as error:
@@ -122,6 +126,16 @@ def run(arguments: Sequence[str]) -> int:
         command = next((one for one in arguments if not one.startswith("-")), "")
         _say(f"interrupted; {_LEFT.get(command, 'what was finished is saved: the same command goes on from there')}")
     return code if isinstance(code, int) else DONE
+
+
+def _empty(arguments: Sequence[str]) -> str | None:
+    """The option or argument that was given as nothing, as an unset variable of a shell does; Path makes it `.`."""
+    for before, one in zip(["", *arguments], arguments, strict=False):
+        if not one:
+            return before if before.startswith("-") else "an argument"
+        if re.fullmatch(r"--[a-z0-9-]+=", one):
+            return one[:-1]
+    return None
 
 
 def _interrupt(*_: object) -> None:

@@ -129,7 +129,8 @@ class Maker:
             self._keys = keys.take()
 
     def make(self) -> list[Source]:
-        """All of them; nothing is asked of any host yet."""
+        """All of them; nothing is asked of any host yet. An option that does not fit is told before keys that lack."""
+        _ = self.image_rate, [self.rate(name) for name in self.names if name in _APIS]
         self.require_keys(self.names)
         return [self.one(name) if name in SOURCES.ours else self.theirs(name) for name in self.names]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def _fitted(dataset: Dataset, recipe: Recipe) -> tuple[Invariance, Path]:
     if fingerprint is None or fingerprint != step.fingerprint:
         raise SetupError(
             f"invariance is not measured as the recipe of {recipe.name!r} says: "
-            f"run lhq filter {dataset.root} --subset {recipe.name}"
+            f"run lhq filter {quote(str(dataset.root))} --subset {recipe.name}"
         )
     return stage, dataset.fits_folder(stage.name) / fingerprint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from manifests import plain_json, schema
@@ -22,7 +23,9 @@ def read(root: Path) -> dict[str, Any]:
     if not path.is_file():
         if root.is_file():
             raise MisuseError(f"{root} is a file and not a dataset: name the folder that holds one")
-        raise MisuseError(f"{root} is not a dataset (no {FILE}); make one with: lhq crawl {root} --source ...")
+        raise MisuseError(
+            f"{root} is not a dataset (no {FILE}); make one with: lhq crawl {quote(str(root))} --source ..."
+        )
     try:
         facts = plain_json.mapping(path.read_bytes())
         made_with = int(facts["format"])

@@ -94,7 +94,7 @@ class Group(Generic[T]):
             )
         if not found:
             raise MisuseError(
-                f"no {self.word} is called {name!r}; there are: {', '.join(self.names())} "
+                f"no {self.word} is called {name!r}; there are: {', '.join(self.names()) or 'none'} "
                 f"(other packages declare theirs as entry points in {self.entry_points})"
             )
         if (wrong := self._misnamed(found[0])) is not None:

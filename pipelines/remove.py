@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ def preview(dataset: Dataset, request: Request) -> Findings:
         if not one.photo_ids and one not in laid:
             raise MisuseError(
                 f"{one.typed} fits no photo of {dataset.root}, nor one removed before; nothing was changed "
-                f"(lhq manifest {dataset.root} -o all.parquet writes every id, author and address)"
+                f"(lhq manifest {quote(str(dataset.root))} -o all.parquet writes every id, author and address)"
             )
     photo_ids = sorted(set[str]().union(*(one.photo_ids for one in asked)))
     keys = set[Key]().union(*(one.keys for one in asked)) | {(ID, photo_id) for photo_id in photo_ids}

@@ -43,7 +43,8 @@ def verify(dataset: Dataset) -> Verified:
             found.findings += leftovers(dataset)
             found.findings += strays(dataset) if whole else []
     except (LockedError, OSError) as error:  # also of a disk that is full, or may not be written to
-        found.notes.append(f"leftovers were not looked for: {error}")
+        why = error.strerror if isinstance(error, OSError) else error
+        found.notes.append(f"leftovers were not looked for: {why}")
     if Dataset.open(dataset.root).generations != dataset.generations:
         raise SetupError(f"{dataset.root} was rewritten by a take-down meanwhile: run the same command again")
     return found

@@ -47,9 +47,11 @@ def benchmark(
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help=DATASET)],
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Where it lies, if not at LHQ_DATA/NAME.", show_default="$LHQ_DATA/NAME"),
+        typer.Option(
+            "--data", metavar="PATH", help="Where it lies, if not at LHQ_DATA/NAME.", show_default="$LHQ_DATA/NAME"
+        ),
     ] = None,
-    models: Annotated[str, typer.Option("--models", help="Model ids, separated by commas.")] = MODELS,
+    models: Annotated[str, typer.Option("--models", metavar="ID,...", help="Model ids, separated by commas.")] = MODELS,
     ablation: Annotated[
         Ablation | None, typer.Option("--ablation", help="distance: ALIS with d = 1, 2, 4, 8 besides.")
     ] = None,
@@ -60,17 +62,31 @@ def benchmark(
     resolution: Annotated[
         int | None,
         typer.Option(
-            "--resolution", min=8, max=1024, help="Where pictures are made.", show_default="the set's; smoke: 64"
+            "--resolution",
+            metavar="PIXELS",
+            min=8,
+            max=1024,
+            help="Where pictures are made.",
+            show_default="the set's; smoke: 64",
         ),
     ] = None,
     crops: Annotated[
-        int | None, typer.Option("--crops", min=1, help="Per photo, where pictures are made.", show_default="the set's")
+        int | None,
+        typer.Option(
+            "--crops",
+            metavar="N",
+            min=1,
+            max=1000,
+            help="Per photo, where pictures are made.",
+            show_default="the set's",
+        ),
     ] = None,
     subset: Subset = "curated",
     seed: Seed = 0,
     set_: Settings = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where runs go.", show_default="out/benchmark/NAME")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Where runs go.", show_default="out/benchmark/NAME"),
     ] = None,
     board: Annotated[
         Path | None,
@@ -86,7 +102,9 @@ def benchmark(
     ] = False,
     side_by_side: Annotated[
         int | None,
-        typer.Option("--side-by-side", min=0, help=AT_ONCE, show_default="one per GPU; smoke on CPU: one per core"),
+        typer.Option(
+            "--side-by-side", metavar="N", min=0, help=AT_ONCE, show_default="one per GPU; smoke on CPU: one per core"
+        ),
     ] = None,
     device: Device = DeviceName.AUTO,
     threads: Threads = None,

@@ -27,32 +27,42 @@ def crawl(
         list[str],
         typer.Option(
             "--source",
-            help=f"Where from: {', '.join(SOURCES.ours)}, or a source of another package; may be repeated.",
+            metavar="NAME",
+            help=f"Where from: {', '.join(SOURCES.ours)}, or a source of another package; repeatable.",
         ),
     ],
     path: Annotated[
         list[Path] | None,
         typer.Option(
             "--path",
+            metavar="PATH",
             help="folder: take every image file below it. unsplash-dataset: a release's folder or zip. "
-            "lsun: an LMDB folder; may be repeated.",
+            "lsun: an LMDB folder; repeatable.",
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="folder: first part of the ids.", show_default="the folder's name")
+        str | None,
+        typer.Option(
+            "--label", metavar="LABEL", help="folder: first part of the ids.", show_default="the folder's name"
+        ),
     ] = None,
     metadata: Annotated[
-        Path | None, typer.Option("--metadata", help="folder: CSV or Parquet with titles, tags, authors, licences.")
+        Path | None,
+        typer.Option("--metadata", metavar="FILE", help="folder: CSV or Parquet with titles, tags, authors, licences."),
     ] = None,
     queries: Annotated[
         Path | None,
-        typer.Option("--queries", help="unsplash, flickr: search queries, one a line.", show_default="our 450"),
+        typer.Option(
+            "--queries", metavar="FILE", help="unsplash, flickr: search queries, one a line.", show_default="our 450"
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Photos of each source at most (synthetic: how many scenes).")
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Photos of each source at most (synthetic: how many scenes)."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="synthetic: which world is painted.", show_default="0")
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="synthetic: which world is painted.", show_default="0"),
     ] = None,
     objects: Annotated[
         bool, typer.Option("--objects", help="synthetic: people, animals, vehicles in some scenes.")
@@ -69,12 +79,20 @@ def crawl(
     ] = False,
     max_side: Annotated[
         int | None,
-        typer.Option("--max-side", min=1, help="unsplash, unsplash-dataset: longer side of what is fetched, pixels."),
+        typer.Option(
+            "--max-side",
+            metavar="PIXELS",
+            min=1,
+            help="unsplash, unsplash-dataset: longer side of what is fetched, pixels.",
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence", help="unsplash-dataset: percent that makes a keyword a tag.", show_default="50"
+            "--min-confidence",
+            metavar="PERCENT",
+            help="unsplash-dataset: percent that makes a keyword a tag.",
+            show_default="50",
         ),
     ] = None,
     have_permission: Annotated[
@@ -82,14 +100,21 @@ def crawl(
         typer.Option("--have-permission", metavar="SOURCE", help="unsplash: they allowed you this use; fetch files."),
     ] = None,
     unsplash_quota: Annotated[
-        str | None, typer.Option("--unsplash-quota", metavar="N[/s|min|h]", help="Requests.", show_default="50/h")
+        str | None,
+        typer.Option("--unsplash-quota", metavar="N[/s|min|h]", help="Requests to Unsplash.", show_default="50/h"),
     ] = None,
     flickr_quota: Annotated[
-        str | None, typer.Option("--flickr-quota", metavar="N[/s|min|h]", help="Requests.", show_default="3600/h")
+        str | None,
+        typer.Option("--flickr-quota", metavar="N[/s|min|h]", help="Requests to Flickr.", show_default="3600/h"),
     ] = None,
     flickr_licenses: Annotated[
         str | None,
-        typer.Option("--flickr-licenses", metavar="IDS", help="Flickr's numbers.", show_default="2,4,8,9,10"),
+        typer.Option(
+            "--flickr-licenses",
+            metavar="IDS",
+            help="Licences to search for, by Flickr's numbers.",
+            show_default="2,4,8,9,10",
+        ),
     ] = None,
     image_rate: Annotated[
         str | None,
@@ -104,6 +129,7 @@ def crawl(
         int | None,
         typer.Option(
             "--connections",
+            metavar="N",
             min=1,
             help="Image requests under way per source, all workers together.",
             show_default=str(CONNECTIONS),

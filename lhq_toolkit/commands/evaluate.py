@@ -26,7 +26,15 @@ def evaluate(
     run: Run,
     data: Data,
     frames: Annotated[
-        int | None, typer.Option("--frames", min=2, show_default="the budget's", help="How many frames to generate.")
+        int | None,
+        typer.Option(
+            "--frames",
+            metavar="N",
+            min=2,
+            max=1_000_000,
+            show_default="the budget's",
+            help="How many frames to generate.",
+        ),
     ] = None,
     features: Annotated[
         str | None,

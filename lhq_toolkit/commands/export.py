@@ -42,9 +42,11 @@ def export(
     dataset: DatasetPath,
     out: Annotated[str, typer.Argument(metavar="OUT", help=OUT)],
     format_: Annotated[Format, typer.Option("--format", help=FORMATS)],
-    resolution: Annotated[int, typer.Option("--resolution", min=1, max=16384, help="Side of the square, in pixels.")],
-    crops: Annotated[int, typer.Option("--crops", min=1, max=1000, help=CROPS)] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help=SEED)] = 0,
+    resolution: Annotated[
+        int, typer.Option("--resolution", metavar="PIXELS", min=1, max=16384, help="Side of the square, in pixels.")
+    ],
+    crops: Annotated[int, typer.Option("--crops", metavar="N", min=1, max=1000, help=CROPS)] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help=SEED)] = 0,
     jpeg: Annotated[int | None, typer.Option("--jpeg", min=1, max=100, metavar="QUALITY", help=JPEG)] = None,
     exact: Annotated[bool, typer.Option("--exact", help=EXACT)] = False,
     lhq: Annotated[bool, typer.Option("--lhq", help=LHQ)] = False,

@@ -45,7 +45,9 @@ def filter_(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", help="smoke, small or paper: the networks that suit it, for the stages named."),
+        typer.Option(
+            "--budget", metavar="BUDGET", help="smoke, small or paper: the networks that suit it, for the stages named."
+        ),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", metavar="STAGE", help="Take a stage out.")] = None,
     subset: Subset = "curated",

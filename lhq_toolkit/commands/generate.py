@@ -42,9 +42,15 @@ def generate(
             "strips.",
         ),
     ],
-    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Write so many independent frames.")] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", metavar="N", min=1, max=1_000_000, help="Write so many independent frames."),
+    ] = None,
     panorama: Annotated[
-        int | None, typer.Option("--panorama", min=1, help="Write an endless panorama's stretch, so many frames wide.")
+        int | None,
+        typer.Option(
+            "--panorama", metavar="N", min=1, help="Write an endless panorama's stretch, so many frames wide."
+        ),
     ] = None,
     connect: Annotated[
         str | None,
@@ -61,18 +67,20 @@ def generate(
     ] = False,
     start: Annotated[
         int,
-        typer.Option("--start", min=-FARTHEST, max=FARTHEST, help="The panorama's first frame; may be negative."),
+        typer.Option(
+            "--start", metavar="N", min=-FARTHEST, max=FARTHEST, help="The panorama's first frame; may be negative."
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Which world.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**64 - 1, help="Which world.")] = 0,
     truncation: Annotated[
-        float, typer.Option("--truncation", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
+        float, typer.Option("--truncation", metavar="X", min=0.0, max=1.0, help="Below 1: less varied, more usual.")
     ] = 1.0,
     resample: Annotated[
         list[str] | None,
         typer.Option(
             "--resample",
             metavar="FIRST:COUNT:SEED",
-            help="Draw COUNT anchors from FIRST on from another seed; the rest stays bit for bit. May be repeated.",
+            help="Draw COUNT anchors from FIRST on from another seed; the rest stays bit for bit. Repeatable.",
         ),
     ] = None,
     swap: Annotated[
@@ -80,18 +88,28 @@ def generate(
         typer.Option(
             "--swap",
             metavar="FIRST:OTHER:COUNT",
-            help="Let COUNT anchors from FIRST and from OTHER on change places. May be repeated.",
+            help="Let COUNT anchors from FIRST and from OTHER on change places. Repeatable.",
         ),
     ] = None,
     nearest: Annotated[
         int | None,
         typer.Option(
-            "--nearest", min=2, max=256, help="Every second anchor: of so many that nearest to its neighbours."
+            "--nearest",
+            metavar="N",
+            min=2,
+            max=256,
+            help="Every second anchor: of so many that nearest to its neighbours.",
         ),
     ] = None,
     clusters: Annotated[
         int | None,
-        typer.Option("--clusters", min=2, max=256, help="All anchors from one of so many clusters, that of anchor 0."),
+        typer.Option(
+            "--clusters",
+            metavar="N",
+            min=2,
+            max=256,
+            help="All anchors from one of so many clusters, that of anchor 0.",
+        ),
     ] = None,
     strips: Annotated[StripFormat, typer.Option("--strips", help="What the strips of a folder are.")] = StripFormat.PNG,
     pan: Annotated[
@@ -105,11 +123,14 @@ def generate(
         ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", help=f"{CODES}: logits are divided by it.")
+        float | None, typer.Option("--temperature", metavar="X", help=f"{CODES}: logits are divided by it.")
     ] = None,
-    top_k: Annotated[int | None, typer.Option("--top-k", help=f"{CODES}: only the K likeliest; 0: all.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", metavar="K", help=f"{CODES}: only the K likeliest; 0: all.")
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option("--top-p", help=f"{CODES}: only the likeliest that together have this probability.")
+        float | None,
+        typer.Option("--top-p", metavar="P", help=f"{CODES}: only the likeliest that together have this probability."),
     ] = None,
     sliding_window: Annotated[
         bool,

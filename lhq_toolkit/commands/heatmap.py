@@ -19,7 +19,7 @@ def heatmap(
         list[str] | None,
         typer.Option("--id", metavar="ID", help="A photo; repeatable.", show_default="spread over all scores"),
     ] = None,
-    photos: Annotated[int, typer.Option("--photos", min=1, max=200, help="How many, without --id.")] = 12,
+    photos: Annotated[int, typer.Option("--photos", metavar="N", min=1, max=200, help="How many, without --id.")] = 12,
     subset: Subset = "curated",
     json_: Json = False,
 ) -> int:

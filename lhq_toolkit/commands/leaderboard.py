@@ -24,9 +24,13 @@ app = typer.Typer(help="Leaderboards: a CSV per dataset, a row per measured run.
 Board = Annotated[Path, typer.Argument(metavar="FILE.csv", help="The leaderboard.")]
 Runs = Annotated[
     Path | None,
-    typer.Option("--runs", help="The folder of the runs, for pictures.", show_default="out/benchmark/NAME"),
+    typer.Option(
+        "--runs", metavar="FOLDER", help="The folder of the runs, for pictures.", show_default="out/benchmark/NAME"
+    ),
 ]
-Name = Annotated[str | None, typer.Option("--name", help="What the page is called.", show_default="the file's name")]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="TEXT", help="What the page is called.", show_default="the file's name")
+]
 
 
 @app.command("show")
@@ -75,7 +79,7 @@ def show_(
 
 @app.command("check")
 def check_(board: Board, json_: Json = False) -> int:
-    """Look at every line of FILE.csv, and tell those that are wrong: 1 where there is one.
+    """Look at every line of FILE.csv, and tell those that are wrong. Exit code 1 where there is one.
 
     Types, columns, rows that stand there twice, impossible numbers, a FID that is not the 2015 Inception's, numbers
     that nothing can be compared with, text that a terminal or a spreadsheet would obey.
@@ -97,13 +101,13 @@ def check_(board: Board, json_: Json = False) -> int:
 @app.command("merge")
 def merge_(
     board: Board,
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER.csv...", help="Leaderboards of others.")],
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER.csv", help="Leaderboards of others.")],
     json_: Json = False,
 ) -> int:
     """Add to FILE.csv the rows of others that can be compared with one of its rows, marked as merged.
 
-    What cannot be compared is refused, and why is told; a file with a line that is not sound adds nothing. Ends with
-    1 where anything was refused.
+    What cannot be compared is refused, and why is told; a file with a line that is not sound adds nothing. Exit
+    code 1 where anything was refused.
     """
     from benchmarks.board_merge import merge
     from lhq_toolkit.terminal import printable

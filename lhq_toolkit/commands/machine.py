@@ -24,7 +24,10 @@ class DeviceName(StrEnum):
 
 Device = Annotated[DeviceName, typer.Option("--device", help="auto: the GPU where there is one.")]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, show_default="one per core", help="CPU threads to compute with.")
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, max=1024, show_default="one per core", help="CPU threads to compute with."
+    ),
 ]
 
 

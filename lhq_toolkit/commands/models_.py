@@ -13,7 +13,9 @@ from manifests.errors import MisuseError
 
 
 def models(
-    resolution: Annotated[int, typer.Option("--resolution", help="Of the generated frames, in pixels.")] = 256,
+    resolution: Annotated[
+        int, typer.Option("--resolution", metavar="PIXELS", help="Of the generated frames, in pixels.")
+    ] = 256,
     json_: Json = False,
 ) -> int:
     """Print how many parameters each network has at its published sizes; those of other packages at their paper budget.

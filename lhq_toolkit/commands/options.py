@@ -13,10 +13,14 @@ DatasetPath = Annotated[Path, typer.Argument(metavar="DATASET", help="The datase
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, and nothing else.")]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=0, show_default="one per core", help="Parallel workers; 0: work in this process."),
+    typer.Option(
+        "--workers", metavar="N", min=0, show_default="one per core", help="Parallel workers; 0: work in this process."
+    ),
 ]
-RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Use the Ray cluster at this address.")]
-Subset = Annotated[str, typer.Option("--subset", help="Which subset's recipe.")]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", metavar="ADDRESS", help="Use the Ray cluster at this address.")
+]
+Subset = Annotated[str, typer.Option("--subset", metavar="NAME", help="Which subset's recipe.")]
 Bind = Annotated[
     str,
     typer.Option(

@@ -20,7 +20,14 @@ def review(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, show_default="8765, or any where that is taken", help="The port."),
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            show_default="8765, or any where that is taken",
+            help="The port.",
+        ),
     ] = None,
     bind: Bind = "127.0.0.1",
     allow_remote: AllowRemote = False,

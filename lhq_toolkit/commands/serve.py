@@ -18,12 +18,22 @@ def serve(
     run: Run,
     checkpoint: Checkpoint = "last",
     viewers: Annotated[
-        int, typer.Option("--viewers", min=1, max=16, help="How many browsers may come in; each gets an address.")
+        int,
+        typer.Option(
+            "--viewers", metavar="N", min=1, max=16, help="How many browsers may come in; each gets an address."
+        ),
     ] = 1,
     cache: Annotated[int, typer.Option("--cache", min=1, metavar="MIB", help="Memory for tiles that were made.")] = 64,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, show_default=f"{PORT}, or any where that is taken", help="The port."),
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            show_default=f"{PORT}, or any where that is taken",
+            help="The port.",
+        ),
     ] = None,
     bind: Bind = "127.0.0.1",
     allow_remote: AllowRemote = False,

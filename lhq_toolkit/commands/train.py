@@ -18,9 +18,15 @@ DATA_HELP = "An export, or a folder or zip of square pictures of one size."
 Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
 Budget = Annotated[
     str,
-    typer.Option("--budget", help="smoke: minutes on 2 CPU cores; small: minutes on one GPU; paper: the paper's."),
+    typer.Option(
+        "--budget",
+        metavar="BUDGET",
+        help="smoke: minutes on 2 CPU cores; small: minutes on one GPU; paper: the paper's.",
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Of everything random in a training.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, max=2**64 - 1, help="Of everything random in a training.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A number of the recipe; repeatable.")
 ]
@@ -35,12 +41,16 @@ def train(
     set_: Settings = None,
     workers: Annotated[
         int,
-        typer.Option("--workers", min=0, help="Processes that train together on Ray, a GPU each; 0: this process."),
+        typer.Option(
+            "--workers", metavar="N", min=0, help="Processes that train together on Ray, a GPU each; 0: this process."
+        ),
     ] = 0,
     ray_address: RayAddress = None,
     at_once: Annotated[
         int | None,
-        typer.Option("--at-once", min=1, help="Pictures at once in a process: fewer need less memory, not accuracy."),
+        typer.Option(
+            "--at-once", metavar="N", min=1, help="Pictures at once in a process: fewer need less memory, not accuracy."
+        ),
     ] = None,
     compile_: Annotated[
         bool, typer.Option("--compile", help="Compile the steps, but not the regularisers: for a GPU. Takes minutes.")

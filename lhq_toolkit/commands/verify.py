@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -29,7 +30,7 @@ def verify(
 ) -> int:
     """Check every file's hash, every row's reference, recipes, fits and databases, and look for leftovers.
 
-    Ends with 1 and a list where something is wrong and was not repaired. Changes nothing without --repair.
+    Exit code 1, and a list, where something is wrong and was not repaired. Changes nothing without --repair.
     """
     from manifests.dataset import Dataset
     from pipelines import repair as repairs
@@ -58,5 +59,5 @@ def verify(
         say(f"  note: {note}")
     safe = sum(one.kind in SAFE for one in found.findings)
     if safe and not repair:
-        say(f"  {safe:,} of these are mended by: lhq verify {dataset} --repair")
+        say(f"  {safe:,} of these are mended by: lhq verify {quote(str(dataset))} --repair")
     return 1 if found.findings else 0

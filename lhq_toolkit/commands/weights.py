@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models.weights import Weights
 
 app = typer.Typer(help="Pretrained files: list, fetch, verify.", no_args_is_help=True)
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="As `lhq weights list` calls them.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="As `lhq weights list` calls them.")]
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -64,7 +65,9 @@ def run(dataset: Dataset, recipe: Recipe, out: str, wanted: Wanted, pool: Pool, 
     form = wanted.form()
     members = _members(funnel, form, wanted)
     if not members:
-        raise SetupError(f"subset {recipe.name!r} is empty: nothing to export; see: lhq status {dataset.root}")
+        raise SetupError(
+            f"subset {recipe.name!r} is empty: nothing to export; see: lhq status {quote(str(dataset.root))}"
+        )
     _refuse_terms(members, wanted)
     _refuse_empty_part(members, wanted)
     _refuse_missing(dataset, members)

@@ -212,7 +212,7 @@ def publish_and_open(lhq, board: Path, place: Path) -> None:
         (["benchmark", "--dataset", "mine"], 2, "LHQ_DATA"),
         (["benchmark", "--dataset", "tower", "--data", "{new}"], 2, "does not exist"),
         (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", "gan"], 2, "stylegan2, alis"),
-        (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", ""], 2, "name one at least"),
+        (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", ","], 2, "name one at least"),
     ],
 )
 def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, tmp_path, arguments, code, says):

@@ -59,6 +59,7 @@ MISUSE = [
     ("crawl D --source lsun --path none", "--path none: there is no such folder"),
     ("crawl D --source lsun --path pictures", "pictures is no LMDB"),
     ("crawl D --source flickr --queries none.txt", "the list of queries none.txt: there is no such file"),
+    ("crawl D --source flickr --flickr-quota nan/s", "--flickr-quota nan/s: write a number"),
     ("status D --subset none", "no subset is called 'none'"),
     ("manifest D -o m.parquet --subset none", "no subset is called 'none'"),
     ("remove D --id folder:none --yes", "fits no photo"),

@@ -36,6 +36,12 @@ def lhq(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
         ("status D E", "got unexpected extra argument(s) (E); see: lhq status --help"),
         ("lederboard", "no such command 'lederboard'; did you mean 'leaderboard'? See: lhq --help"),
         ("weights nope", "no such command 'nope'; see: lhq weights --help"),
+        ("status ", "an argument is empty: give it a value, or leave it out"),
+        ("crawl D --source folder --path ", "--path is empty: give it a value, or leave it out"),
+        ("crawl D --source folder --path=", "--path is empty: give it a value, or leave it out"),
+        ("generate R -o  --frames 1", "-o is empty: give it a value, or leave it out"),
+        ("evaluate R D --threads 99999999999", "--threads 99999999999: it must be at most 1024"),
+        ("generate R -o x --frames 1000001", "--frames 1000001: it must be at most 1000000"),
         ("status \x1b[2J", r"\x1b[2J"),
     ],
 )
@@ -53,3 +59,19 @@ def test_no_command_is_answered_with_the_help(lhq):
     assert code == 2
     assert said.startswith("Usage: lhq [OPTIONS] COMMAND")
     assert "crawl" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--debug export D OUT", "what was finished is saved: the same command goes on from there"),
+        ("report D -o r.html", "nothing was written: run the same command again"),
+        ("review D", "every decision is saved: the same command opens the page again"),
+    ],
+)
+def test_an_interruption_says_what_was_kept_and_how_to_go_on(lhq, monkeypatch, arguments, told):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert lhq(*arguments.split(" ")) == (130, f"lhq: interrupted; {told}\n")

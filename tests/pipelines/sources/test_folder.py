@@ -174,7 +174,7 @@ def test_metadata_goes_into_the_photos_and_what_it_misses_is_told(tmp_path: Path
     )
     assert (photos["walk/sub/b.jpg"].title, photos["walk/c.jpg"].title) == ("B", None)
     assert source.notes() == [
-        f"1 metadata rows matched no file under {root}",
+        f"1 metadata row matched no file under {root}",
         f"1 photo under {root} without a metadata row",
     ]
 
