@@ -70,7 +70,7 @@ def test_a_long_report_is_cut_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"none\.txt cannot be read"):
+    with pytest.raises(SetupError, match=r"none\.txt: there is no such file"):
         read_list(tmp_path / "none.txt")
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(SetupError, match=r"latin1\.txt cannot be read"):
