@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,12 +33,6 @@ def world() -> World:
     world.add(Shot(FLICKR, str(5_000_000_000 + n), (QUERIES[0],), "4", start + step * (n - 10_000)) for n in many)
     world.spam.add("buy followers")
     return world
-
-
-@pytest.fixture
-def web(world: World) -> Iterator[FakeWeb]:
-    with FakeWeb(world) as web:
-        yield web
 
 
 def test_unsplash_is_asked_for_first_pages_and_the_crawl_then_asks_what_was_told(web: FakeWeb, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from manifests import schema
+from manifests.records import Photo
 from pipelines.sources.base import Page, Source
 
 
@@ -44,3 +45,17 @@ def list_all(source: Source, listing: Unread | None = None) -> list[Page]:
         listing.commit(page)
         pages.append(page)
     return pages
+
+
+def photos_by_id(pages: Iterable[Page]) -> dict[str, Photo]:
+    """The photos that pages list, by their ids; of one that comes twice the last."""
+    return {one.photo.photo_id: one.photo for page in pages for one in page.found}
+
+
+def queries_by_id(pages: Iterable[Page]) -> dict[str, set[str | None]]:
+    """What found each photo."""
+    found: dict[str, set[str | None]] = {}
+    for page in pages:
+        for one in page.found:
+            found.setdefault(one.photo.photo_id, set()).add(one.query)
+    return found

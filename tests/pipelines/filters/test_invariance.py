@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import safetensors.torch
 import torch
+from fitting import fitted, in_folder, sha_of
 from pydantic import ValidationError
 
 from manifests.errors import InputError, SetupError
@@ -26,25 +27,6 @@ HELD_OUT_SEED = 424242  # nothing was tuned on its scenes
 SCENES = 300
 
 
-def _sha(name: object) -> str:
-    return hashlib.sha256(str(name).encode()).hexdigest()
-
-
-def _fit(stage: Invariance, images: Mapping[str, RGB], order: Iterable[str] | None = None) -> Mapping[str, bytes]:
-    def read(sha256: str) -> RGB:
-        if sha256 not in images:
-            raise InputError("damaged")
-        return images[sha256]
-
-    return stage.fit(FitInput(list(order or sorted(images)), read), lambda done, total: None)
-
-
-def _store(files: Mapping[str, bytes], folder: Path) -> Path:
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
-
-
 def _facts(files: Mapping[str, bytes]) -> Any:
     return json.loads(files["networks.json"])
 
@@ -57,7 +39,7 @@ def _measured(stage: Invariance, images: Mapping[str, RGB]) -> pa.Table:
 
 def _flat(count: int) -> dict[str, RGB]:
     """Pictures of one grey each: the grey says which picture a tile is of."""
-    return {_sha(i): np.full((64, 80, 3), i, np.uint8) for i in range(count)}
+    return {sha_of(i): np.full((64, 80, 3), i, np.uint8) for i in range(count)}
 
 
 class _Spy:
@@ -80,8 +62,8 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> _Spy:
 
 @pytest.mark.parametrize(("count", "fraction", "share"), [(16, 0.1, 16), (250, 0.1, 160), (250, 0.7, 175)])
 def test_no_network_learns_from_its_own_fold(spy: _Spy, count: int, fraction: float, share: int) -> None:
-    _fit(Invariance(InvarianceSettings(train_fraction=fraction)), _flat(count))
-    folds = [fold_of(_sha(i), 5) for i in range(count)]
+    fitted(Invariance(InvarianceSettings(train_fraction=fraction)), _flat(count))
+    folds = [fold_of(sha_of(i), 5) for i in range(count)]
     assert len(spy.greys) == 5
     for fold, greys in enumerate(spy.greys):
         assert fold not in {folds[grey] for grey in greys}
@@ -90,16 +72,16 @@ def test_no_network_learns_from_its_own_fold(spy: _Spy, count: int, fraction: fl
 
 def test_the_order_of_the_files_does_not_matter_and_the_seed_does(spy: _Spy) -> None:
     images = _flat(200)
-    _fit(Invariance(InvarianceSettings()), images)
-    _fit(Invariance(InvarianceSettings()), images, sorted(images, reverse=True))
-    _fit(Invariance(InvarianceSettings(seed=1)), images)
+    fitted(Invariance(InvarianceSettings()), images)
+    fitted(Invariance(InvarianceSettings()), images, sorted(images, reverse=True))
+    fitted(Invariance(InvarianceSettings(seed=1)), images)
     assert spy.greys[:5] == spy.greys[5:10]
     assert spy.greys[:5] != spy.greys[10:]
 
 
 def test_damaged_pictures_are_passed_over_and_only_what_is_learned_from_is_read_once(spy: _Spy) -> None:
     images = _flat(250)
-    damaged = {_sha(i) for i in range(0, 250, 10)}
+    damaged = {sha_of(i) for i in range(0, 250, 10)}
     reads: list[str] = []
 
     def read(sha256: str) -> RGB:
@@ -110,18 +92,18 @@ def test_damaged_pictures_are_passed_over_and_only_what_is_learned_from_is_read_
 
     Invariance(InvarianceSettings()).fit(FitInput(sorted(images), read), lambda done, total: None)
     assert all(len(greys) == 160 for greys in spy.greys)
-    assert not damaged & {_sha(grey) for greys in spy.greys for grey in greys}
+    assert not damaged & {sha_of(grey) for greys in spy.greys for grey in greys}
     assert len(set(reads)) == len(reads) < 250
 
 
 @pytest.mark.slow
 def test_the_artefact_is_the_same_bytes_each_time(tmp_path: Path) -> None:
-    images = {_sha(i): paint(7, i) for i in range(8)}
+    images = {sha_of(i): paint(7, i) for i in range(8)}
     stage = Invariance(InvarianceSettings(folds=2))
-    files = _fit(stage, images)
-    assert files == _fit(Invariance(InvarianceSettings(folds=2)), images)
+    files = fitted(stage, images)
+    assert files == fitted(Invariance(InvarianceSettings(folds=2)), images)
     assert "fit.json" not in files  # the engine's own
-    stage.setup(_store(files, tmp_path))
+    stage.setup(in_folder(files, tmp_path))
     shas = sorted(images)
     measured = stage.measure(shas, [images[sha] for sha in shas])
     pa.table({name: pa.array(measured[name], kind) for name, kind in stage.columns.items()})
@@ -235,15 +217,15 @@ def test_measurements_of_version_1_are_still_decided_on() -> None:
 def test_the_official_split_is_15_5_80_and_only_the_80_are_decided_on_by_score(tmp_path: Path, spy: _Spy) -> None:
     images = _flat(200)
     stage = Invariance(InvarianceSettings(split="official", threshold=1.0))
-    files = _fit(stage, images)
+    files = fitted(stage, images)
     facts = _facts(files)
     assert (len(facts["learned_from"]), len(facts["kept_apart"])) == (30, 10)
     assert not set(facts["learned_from"]) & set(facts["kept_apart"])
     (greys,) = spy.greys
-    assert {mark(_sha(grey)) for grey in greys} == set(facts["learned_from"])
+    assert {mark(sha_of(grey)) for grey in greys} == set(facts["learned_from"])
     assert not any(sha.encode() in files["networks.json"] for sha in images)  # a take-down reaches no fit
-    stage.setup(_store(files, tmp_path))
-    late = {_sha("late"): np.zeros((64, 80, 3), np.uint8)}
+    stage.setup(in_folder(files, tmp_path))
+    late = {sha_of("late"): np.zeros((64, 80, 3), np.uint8)}
     measured = _measured(stage, {**images, **late})
     verdicts = stage.decide(measured)
     kinds = dict.fromkeys(facts["learned_from"], LEARNED_FROM) | dict.fromkeys(facts["kept_apart"], KEPT_APART)
@@ -259,12 +241,12 @@ def test_the_official_split_is_15_5_80_and_only_the_80_are_decided_on_by_score(t
 
 def test_the_fit_stores_what_it_found_on_photos_that_its_networks_did_not_learn_from(spy: _Spy) -> None:
     for split, photos in (("folds", None), ("official", 10)):
-        held_out = _facts(_fit(Invariance(InvarianceSettings(split=split)), _flat(200)))["held_out"]
+        held_out = _facts(fitted(Invariance(InvarianceSettings(split=split)), _flat(200)))["held_out"]
         assert held_out["accuracy"] == held_out["chance"] == 0.5  # nothing was learned
         assert held_out["low"] < 0.5 < held_out["high"]
         assert held_out["photos"] == photos or photos is None
-    read_for_others = [_sha(grey) for grey in set().union(*spy.greys[:5])]
-    assert _facts(_fit(Invariance(InvarianceSettings()), _flat(200)))["held_out"]["photos"] == len(read_for_others)
+    read_for_others = [sha_of(grey) for grey in set().union(*spy.greys[:5])]
+    assert _facts(fitted(Invariance(InvarianceSettings()), _flat(200)))["held_out"]["photos"] == len(read_for_others)
 
 
 # ResNets
@@ -306,9 +288,9 @@ def test_a_resnet_is_fitted_and_scores_alike_one_by_one(
 ) -> None:
     """One epoch from random weights: what is held is the way, not what it learns."""
     monkeypatch.setattr(place_networks.ResNet, "steps", 1)
-    images = {_sha(i): paint(7, i) for i in range(4)}
+    images = {sha_of(i): paint(7, i) for i in range(4)}
     stage = Invariance(InvarianceSettings(network="resnet18", weights=resnet18, folds=2, parts=3))
-    stage.setup(_store(_fit(stage, images), tmp_path))
+    stage.setup(in_folder(fitted(stage, images), tmp_path))
     together = np.array(stage.measure(list(images), list(images.values()))["p_true"])
     assert together.shape == (4, 3)
     assert np.ptp(together) > 0
@@ -322,7 +304,7 @@ def test_a_resnet_is_fitted_and_scores_alike_one_by_one(
 @pytest.fixture(scope="module")
 def scenes() -> tuple[dict[str, RGB], np.ndarray[Any, np.dtype[np.bool_]]]:
     """Painted scenes, one in four with a centred subject; every second pixel is enough."""
-    images = {_sha(index): np.ascontiguousarray(paint(HELD_OUT_SEED, index)[::2, ::2]) for index in range(SCENES)}
+    images = {sha_of(index): np.ascontiguousarray(paint(HELD_OUT_SEED, index)[::2, ::2]) for index in range(SCENES)}
     return images, np.array([describe(HELD_OUT_SEED, index).plants["subject"] == "centred" for index in range(SCENES)])
 
 
@@ -332,7 +314,7 @@ def test_centred_subjects_score_above_all_else(
 ) -> None:
     images, centred = scenes
     stage = Invariance(InvarianceSettings())
-    stage.setup(_store(_fit(stage, images), tmp_path))
+    stage.setup(in_folder(fitted(stage, images), tmp_path))
     measured = _measured(stage, images)
     scores = stage.scores(measured)
     above = (scores[centred][:, None] > scores[~centred][None, :]).mean()  # the area under the ROC curve

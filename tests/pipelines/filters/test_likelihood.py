@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from fitting import fitted, in_folder, sha_of
 from inception import write_stand_in
 from matrices import mostly_long
 from PIL import Image
@@ -24,29 +24,9 @@ from pipelines.filters.likelihood import FACTS, Likelihood, LikelihoodSettings
 SMALL = LikelihoodSettings(features="small")
 
 
-def _sha(name: object) -> str:
-    return hashlib.sha256(str(name).encode()).hexdigest()
-
-
-def _fit(stage: Likelihood, images: Mapping[str, RGB], order: Iterable[str] | None = None) -> Mapping[str, bytes]:
-    def read(sha256: str) -> RGB:
-        if sha256 not in images:
-            raise InputError("damaged")
-        return images[sha256]
-
-    return stage.fit(FitInput(list(order or sorted(images)), read), lambda done, total: None)
-
-
-def _store(files: Mapping[str, bytes], folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def scenes(painted: Path) -> dict[str, RGB]:
-    return {_sha(path): np.asarray(Image.open(path)) for path in sorted(painted.glob("*.jpg"))}
+    return {sha_of(path): np.asarray(Image.open(path)) for path in sorted(painted.glob("*.jpg"))}
 
 
 def _noise(rng: np.random.Generator) -> RGB:
@@ -69,9 +49,9 @@ def test_planted_outliers_rank_last(
     scenes: dict[str, RGB], tmp_path: Path, make: Callable[[np.random.Generator], RGB], count: int
 ) -> None:
     rng = np.random.default_rng(5)
-    images = {**scenes, **{_sha(f"planted {at}"): make(rng) for at in range(count)}}
+    images = {**scenes, **{sha_of(f"planted {at}"): make(rng) for at in range(count)}}
     stage = Likelihood(LikelihoodSettings(features="small", fraction=count / len(images)))
-    stage.setup(_store(_fit(stage, images), tmp_path / "fit"))
+    stage.setup(in_folder(fitted(stage, images), tmp_path / "fit"))
     distance = stage.measure(list(images), list(images.values()))["distance"]
     verdicts = list(stage.decide(pa.table({"sha256": list(images), "distance": distance})))
     assert [keep for keep, _, _ in verdicts] == [True] * len(scenes) + [False] * count
@@ -82,11 +62,11 @@ def test_the_artefact_is_the_same_bytes_each_time_and_a_batch_does_not_matter(
     scenes: dict[str, RGB], tmp_path: Path
 ) -> None:
     images = dict(list(scenes.items())[:40])
-    files = _fit(Likelihood(SMALL), images)
-    assert files == _fit(Likelihood(SMALL), images, sorted(images, reverse=True))
+    files = fitted(Likelihood(SMALL), images)
+    assert files == fitted(Likelihood(SMALL), images, sorted(images, reverse=True))
     assert "fit.json" not in files  # the engine's own
     stage = Likelihood(SMALL)
-    stage.setup(_store(files, tmp_path / "fit"))
+    stage.setup(in_folder(files, tmp_path / "fit"))
     together = stage.measure(list(images), list(images.values()))
     pa.table({name: pa.array(together[name], kind) for name, kind in stage.columns.items()})
     alone = [stage.measure([sha], [image])["distance"][0] for sha, image in images.items()]
@@ -95,7 +75,7 @@ def test_the_artefact_is_the_same_bytes_each_time_and_a_batch_does_not_matter(
 
 
 def test_only_the_sample_is_read_and_damaged_photos_are_passed_over() -> None:
-    images = {_sha(at): np.full((40, 60, 3), at, np.uint8) for at in range(60)}
+    images = {sha_of(at): np.full((40, 60, 3), at, np.uint8) for at in range(60)}
     reads: list[str] = []
     progress: list[tuple[int, int]] = []
 
@@ -114,14 +94,14 @@ def test_only_the_sample_is_read_and_damaged_photos_are_passed_over() -> None:
 
 def test_a_set_of_nothing_but_damaged_photos_stops_nothing(tmp_path: Path) -> None:
     stage = Likelihood(SMALL)
-    stage.setup(_store(_fit(stage, {}, [_sha(at) for at in range(20)]), tmp_path / "fit"))
-    (distance,) = stage.measure([_sha(0)], [np.zeros((10, 1, 3), np.uint8)])["distance"]
+    stage.setup(in_folder(fitted(stage, {}, [sha_of(at) for at in range(20)]), tmp_path / "fit"))
+    (distance,) = stage.measure([sha_of(0)], [np.zeros((10, 1, 3), np.uint8)])["distance"]
     assert np.isfinite(distance)
 
 
 def _decide(fraction: float, distances: Iterable[float], names: Iterable[object] | None = None) -> list[bool]:
     distances = list(distances)
-    view = pa.table({"sha256": [_sha(name) for name in (names or range(len(distances)))], "distance": distances})
+    view = pa.table({"sha256": [sha_of(name) for name in (names or range(len(distances)))], "distance": distances})
     return [keep for keep, _, _ in Likelihood(LikelihoodSettings(features="small", fraction=fraction)).decide(view)]
 
 
@@ -141,7 +121,7 @@ def test_photos_that_share_a_file_share_its_place() -> None:
 
 
 def test_the_reason_and_the_value() -> None:
-    view = pa.table({"sha256": [_sha(at) for at in range(4)], "distance": [1.0, 5.0, 2.0, 3.0]})
+    view = pa.table({"sha256": [sha_of(at) for at in range(4)], "distance": [1.0, 5.0, 2.0, 3.0]})
     verdicts = list(Likelihood(LikelihoodSettings(features="small", fraction=0.25)).decide(view))
     assert verdicts[1] == (False, "unlike the set (among the farthest 0.25)", 5.0)
     assert verdicts[3] == (True, None, 3.0)
@@ -174,11 +154,11 @@ def test_the_inceptions_way_is_gone_from_end_to_end(tmp_path: Path, monkeypatch,
     monkeypatch.setattr(weights, "REGISTRY", registered)
     monkeypatch.setattr(features, "INCEPTION_SHA256", sha256)
     stage = Likelihood(LikelihoodSettings(weights=file))
-    images = {**dict(list(scenes.items())[:20]), _sha("noise"): _noise(np.random.default_rng(1))}
+    images = {**dict(list(scenes.items())[:20]), sha_of("noise"): _noise(np.random.default_rng(1))}
     assert stage.weights_hash() == sha256
-    files = _fit(stage, images)
+    files = fitted(stage, images)
     assert f"inception-2015-12-05@{sha256}".encode() in files[FACTS]
-    stage.setup(_store(files, tmp_path / "fit"))
+    stage.setup(in_folder(files, tmp_path / "fit"))
     distance = stage.measure(list(images), list(images.values()))["distance"]
     assert np.isfinite(distance).all()
     assert len(set(distance)) == len(images)

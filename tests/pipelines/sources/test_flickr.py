@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -18,13 +18,12 @@ from fakes.flickr import KEY, LICENSES, SECRET, sizes
 from fakes.images import bytes_of
 from fakes.messages import Reply, as_json
 from fakes.world import FLICKR, LHQ_LICENSES, Shot, burst, queries, scatter
-from listing import Unread, list_all
+from listing import Unread, list_all, photos_by_id, queries_by_id
 
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
 from manifests.licenses import FLICKR_NOTICE
 from manifests.probe import probe
-from manifests.records import Photo
-from pipelines.sources.base import Page, UnavailableError
+from pipelines.sources.base import UnavailableError
 from pipelines.sources.flickr import LICENSES as ASKED
 from pipelines.sources.flickr import Flickr
 
@@ -39,24 +38,6 @@ def world() -> World:
     return world
 
 
-@pytest.fixture
-def web(world: World) -> Iterator[FakeWeb]:
-    with FakeWeb(world) as web:
-        yield web
-
-
-def _found(pages: list[Page]) -> dict[str, set[str | None]]:
-    found: dict[str, set[str | None]] = {}
-    for page in pages:
-        for one in page.found:
-            found.setdefault(one.photo.photo_id, set()).add(one.query)
-    return found
-
-
-def _photos(pages: list[Page]) -> dict[str, Photo]:
-    return {one.photo.photo_id: one.photo for page in pages for one in page.found}
-
-
 def _searches(web: FakeWeb) -> list[str]:
     return [one.item for one in web.log if one.item.startswith("search")]
 
@@ -66,7 +47,7 @@ def _searches(web: FakeWeb) -> list[str]:
 
 def test_all_that_the_queries_find_under_the_licences_is_listed_and_nothing_else(web: FakeWeb, tmp_path: Path) -> None:
     source = flickr_of(web, tmp_path, QUERIES)
-    assert _found(list_all(source)) == web.world.wanted(QUERIES)
+    assert queries_by_id(list_all(source)) == web.world.wanted(QUERIES)
     assert len(_searches(web)) == len(QUERIES) * len(LHQ_LICENSES) == len(web.log) - 1  # one asks for the licences
     assert source.notes() == [FLICKR_NOTICE]
     for one in web.log[1:]:
@@ -80,7 +61,7 @@ def test_all_that_the_queries_find_under_the_licences_is_listed_and_nothing_else
 
 def test_with_every_fault_on_the_same_is_found(world: World, tmp_path: Path) -> None:
     with FakeWeb(world, everything(5, passing=0.15, seconds=0.2)) as web:
-        assert _found(list_all(flickr_of(web, tmp_path, QUERIES))) == world.wanted(QUERIES)
+        assert queries_by_id(list_all(flickr_of(web, tmp_path, QUERIES))) == world.wanted(QUERIES)
         assert set(web.faults()) >= {"unavailable", "malformed", "total_low", "total_empty", "total_text", "too_many"}
 
 
@@ -90,7 +71,7 @@ def test_a_doubtful_total_loses_nothing(kind: str, tmp_path: Path) -> None:
     world.add(burst(1300, "dune", "4"))
     plan = Plan([one for one in everything(passing=1.0).faults if one.kind == kind], most=99)
     with FakeWeb(world, plan) as web:
-        assert _found(list_all(flickr_of(web, tmp_path, ["dune"]))) == world.wanted(["dune"])
+        assert queries_by_id(list_all(flickr_of(web, tmp_path, ["dune"]))) == world.wanted(["dune"])
         assert web.faults()[kind] >= 3
 
 
@@ -102,7 +83,7 @@ def test_11000_results_under_one_licence_most_of_them_within_two_hours_are_found
     assert sum(1_577_880_000 <= at < 1_577_887_200 for at in uploads) >= 0.7 * 11_000
     with FakeWeb(world) as web:
         source = flickr_of(web, tmp_path, ["aurora"])
-        assert _found(list_all(source)) == world.wanted(["aurora"])
+        assert queries_by_id(list_all(source)) == world.wanted(["aurora"])
         assert source.notes() == [FLICKR_NOTICE]
         assert len(_searches(web)) == len(set(_searches(web)))
         assert len(_searches(web)) < 80
@@ -123,7 +104,7 @@ def test_a_crawl_that_was_killed_goes_on_where_it_stopped(read: int, tmp_path: P
             listing.commit(page)
             before.append(page)
         after = list_all(flickr_of(web, tmp_path, ["storm", "hail"]), listing)
-        assert _found(before + after) == world.wanted(["storm", "hail"])
+        assert queries_by_id(before + after) == world.wanted(["storm", "hail"])
         items = [one.item for one in web.log]
         assert len(items) == len(set(items))
         assert list_all(flickr_of(web, tmp_path, ["storm", "hail"]), listing) == []
@@ -132,7 +113,7 @@ def test_a_crawl_that_was_killed_goes_on_where_it_stopped(read: int, tmp_path: P
 
 def test_ranks_rise_within_a_query_and_licence(web: FakeWeb, tmp_path: Path) -> None:
     pages = list_all(flickr_of(web, tmp_path, QUERIES[:1], licenses=["4"]))
-    assert [one.rank for page in pages for one in page.found] == list(range(len(_photos(pages))))
+    assert [one.rank for page in pages for one in page.found] == list(range(len(photos_by_id(pages))))
     uploads = [one.photo.uploaded_at for page in pages for one in page.found]
     assert uploads == sorted(uploads)  # type: ignore[type-var]
 
@@ -148,7 +129,7 @@ def test_a_query_that_flickr_refuses_is_recorded_told_and_never_asked_again(
     )
     listing = Unread()
     first, second = (flickr_of(web, tmp_path, QUERIES[:2]) for _ in range(2))
-    assert _found(list_all(first, listing)) == web.world.wanted([QUERIES[1]])
+    assert queries_by_id(list_all(first, listing)) == web.world.wanted([QUERIES[1]])
     assert list_all(second, listing) == []
     for source in (first, second):
         assert f"query {QUERIES[0]!r} is refused by Flickr: Too many tags in ALL query (code {code})" in source.notes()
@@ -196,9 +177,9 @@ def test_other_licences_may_be_asked_for(tmp_path: Path) -> None:
     world.add(Shot(FLICKR, str(number), ("peak",), license=str(number)) for number in range(17))
     with FakeWeb(world) as web:
         pages = list_all(flickr_of(web, tmp_path, ["peak"], licenses=["11", "14", "5"]))
-        assert {one.license for one in _photos(pages).values()} == {"CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-2.0"}
+        assert {one.license for one in photos_by_id(pages).values()} == {"CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-2.0"}
         default = list_all(flickr_of(web, tmp_path, ["peak"]))
-        assert {one.source_id: one.license for one in _photos(default).values()} == SPDX
+        assert {one.source_id: one.license for one in photos_by_id(default).values()} == SPDX
 
 
 def test_what_counts_is_the_licence_that_the_row_tells(web: FakeWeb, tmp_path: Path) -> None:
@@ -208,7 +189,7 @@ def test_what_counts_is_the_licence_that_the_row_tells(web: FakeWeb, tmp_path: P
     web.world.licenses.update({closed: "0", freed: "9"})
     try:
         source = flickr_of(web, tmp_path, QUERIES[:1])
-        photos = _photos(list_all(source))
+        photos = photos_by_id(list_all(source))
     finally:
         web.world.licenses.clear()
     assert set(photos) == set(found) - {closed}
@@ -228,7 +209,7 @@ def test_flickrs_licences_are_asked_for_once_per_dataset(web: FakeWeb, tmp_path:
 
 
 def test_every_row_has_its_rights_and_the_largest_size(web: FakeWeb, tmp_path: Path) -> None:
-    for photo in _photos(list_all(flickr_of(web, tmp_path, QUERIES))).values():
+    for photo in photos_by_id(list_all(flickr_of(web, tmp_path, QUERIES))).values():
         shot = web.world.shots[photo.photo_id]
         extra = json.loads(photo.extra)
         assert photo.license == SPDX[shot.license]
@@ -250,7 +231,7 @@ def test_every_row_has_its_rights_and_the_largest_size(web: FakeWeb, tmp_path: P
 
 def test_the_promised_shape_is_the_files_in_either_orientation(web: FakeWeb, tmp_path: Path) -> None:
     turned = 0
-    for photo in _photos(list_all(flickr_of(web, tmp_path, QUERIES))).values():
+    for photo in photos_by_id(list_all(flickr_of(web, tmp_path, QUERIES))).values():
         shot = web.world.shots[photo.photo_id]
         header = probe(bytes_of(shot))
         assert photo.width
@@ -273,7 +254,7 @@ def _with_row(web: FakeWeb, row: Mapping[str, Any]) -> None:
 def test_a_bare_row_is_a_photo_that_cannot_be_downloaded(web: FakeWeb, tmp_path: Path) -> None:
     _with_row(web, {"id": "77", "license": 4, "url_m": "https://live.staticflickr.com/1/77_a_m.jpg", "owner": None})
     source = flickr_of(web, tmp_path, ["lake"], licenses=["4"])
-    (photo,) = _photos(list_all(source)).values()
+    (photo,) = photos_by_id(list_all(source)).values()
     assert (photo.photo_id, photo.image_url, photo.page_url, photo.width) == ("flickr:77", None, None, None)
     assert photo.attribution == "Untitled, author unknown, CC BY 2.0 (https://creativecommons.org/licenses/by/2.0/)"
     with pytest.raises(InputError, match="no size"):
@@ -296,7 +277,7 @@ def test_a_bare_row_is_a_photo_that_cannot_be_downloaded(web: FakeWeb, tmp_path:
 def test_rows_that_are_not_for_us_are_counted(web: FakeWeb, row: Any, why: str, tmp_path: Path) -> None:
     _with_row(web, row)
     source = flickr_of(web, tmp_path, ["lake"], licenses=["4"])
-    assert _photos(list_all(source)) == {}
+    assert photos_by_id(list_all(source)) == {}
     assert f"left out: {why} (1)" in source.notes()
 
 
@@ -313,7 +294,7 @@ def test_the_largest_size_offered_is_taken(
     web: FakeWeb, row: Any, size: str, shape: tuple[int | None, int | None], tmp_path: Path
 ) -> None:
     _with_row(web, {"id": "1", "license": "4", **row})
-    (photo,) = _photos(list_all(flickr_of(web, tmp_path, ["lake"], licenses=["4"]))).values()
+    (photo,) = photos_by_id(list_all(flickr_of(web, tmp_path, ["lake"], licenses=["4"]))).values()
     assert photo.image_url == size.upper()
     assert (photo.width, photo.height) == shape
 
@@ -322,7 +303,7 @@ def test_the_largest_size_offered_is_taken(
 
 
 def test_recheck_marks_what_is_gone_or_relicensed_and_survives_a_kill(web: FakeWeb, tmp_path: Path) -> None:
-    found = _photos(list_all(flickr_of(web, tmp_path, QUERIES[:1])))
+    found = photos_by_id(list_all(flickr_of(web, tmp_path, QUERIES[:1])))
     gone, closed, freed = sorted(found)[:3]
     web.world.gone.add(gone)
     web.world.licenses.update({closed: "0", freed: "11"})
@@ -339,7 +320,7 @@ def test_recheck_marks_what_is_gone_or_relicensed_and_survives_a_kill(web: FakeW
     finally:
         web.world.gone.clear()
         web.world.licenses.clear()
-    rows = _photos(pages)
+    rows = photos_by_id(pages)
     assert rows.keys() == found.keys()
     assert set(listing.cursors) == {"recheck licenses", "recheck"}
     assert len(web.log) - asked == len(found) + 1

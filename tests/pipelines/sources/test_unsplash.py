@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from fakes.unsplash import KEY, PAGES, ixid
 from fakes.world import UNSPLASH, queries, scatter, unwanted
 from hypothesis import given
 from hypothesis import strategies as st
-from listing import Unread, list_all
+from listing import Unread, list_all, photos_by_id, queries_by_id
 
 from manifests.errors import InputError, SetupError, TransientError
 from manifests.records import Photo
-from pipelines.sources.base import Found, Page, RefusedError, UnavailableError
+from pipelines.sources.base import Found, RefusedError, UnavailableError
 from pipelines.sources.unsplash import Unsplash, sized
 
 QUERIES = queries(6)
@@ -37,24 +37,6 @@ def world() -> World:
     return world
 
 
-@pytest.fixture
-def web(world: World) -> Iterator[FakeWeb]:
-    with FakeWeb(world) as web:
-        yield web
-
-
-def _found(pages: list[Page]) -> dict[str, set[str | None]]:
-    found: dict[str, set[str | None]] = {}
-    for page in pages:
-        for one in page.found:
-            found.setdefault(one.photo.photo_id, set()).add(one.query)
-    return found
-
-
-def _photos(pages: list[Page]) -> dict[str, Photo]:
-    return {one.photo.photo_id: one.photo for page in pages for one in page.found}
-
-
 def _as_asked(photo: Photo) -> Mapping[str, Any]:
     return {name: getattr(photo, name) for name in ("photo_id", "image_url", "width", "height", "extra")}
 
@@ -65,7 +47,7 @@ def _as_asked(photo: Photo) -> Mapping[str, Any]:
 def test_all_that_the_queries_find_is_listed_once_per_query_and_nothing_else(web: FakeWeb, tmp_path: Path) -> None:
     source = unsplash_of(web, tmp_path, QUERIES)
     pages = list_all(source)
-    assert _found(pages) == web.world.wanted(QUERIES)
+    assert queries_by_id(pages) == web.world.wanted(QUERIES)
     assert {one.item for one in web.log} == {page for one in QUERIES for page in _pages_of(web.world, one)}
     assert len(web.log) == len({one.item for one in web.log})
     assert {one.headers["Accept-Version"] for one in web.log} == {"v1"}
@@ -94,7 +76,7 @@ def test_ranks_are_places_in_the_search(web: FakeWeb, tmp_path: Path) -> None:
 
 def test_with_every_fault_on_the_same_is_found(world: World, tmp_path: Path) -> None:
     with FakeWeb(world, everything(3, passing=0.5, seconds=0.2)) as web:
-        assert _found(list_all(unsplash_of(web, tmp_path, QUERIES))) == world.wanted(QUERIES)
+        assert queries_by_id(list_all(unsplash_of(web, tmp_path, QUERIES))) == world.wanted(QUERIES)
         faults = web.faults()
         assert set(faults) >= {"rate_limit", "too_many", "too_many_retry_after", "server_error", "cut", "reset"}
         answered = [one.item for one in web.log if one.status == 200 and one.fault in ("", "stale_quota", "slow")]
@@ -116,7 +98,7 @@ def test_a_search_ends_at_the_apis_last_page(tmp_path: Path) -> None:
     world = World()
     world.add(scatter(UNSPLASH, 6100, ["sea"]))
     with FakeWeb(world) as web:
-        assert len(_found(list_all(unsplash_of(web, tmp_path, ["sea"])))) == PAGES * 30
+        assert len(queries_by_id(list_all(unsplash_of(web, tmp_path, ["sea"])))) == PAGES * 30
         assert len(web.log) == PAGES + 1
 
 
@@ -128,7 +110,7 @@ def test_a_crawl_that_was_killed_goes_on_where_it_stopped(web: FakeWeb, read: in
         listing.commit(page)
         before.append(page)
     after = list_all(unsplash_of(web, tmp_path, QUERIES), listing)
-    assert _found(before + after) == web.world.wanted(QUERIES)
+    assert queries_by_id(before + after) == web.world.wanted(QUERIES)
     assert len(web.log) == len({one.item for one in web.log})
     asked = len(web.log)
     assert list_all(unsplash_of(web, tmp_path, QUERIES), listing) == []
@@ -140,7 +122,7 @@ def test_a_query_that_is_flagged_is_recorded_told_and_never_asked_again(web: Fak
     web.world.spam.add(QUERIES[1])
     try:
         first, second = (unsplash_of(web, tmp_path, QUERIES) for _ in range(2))
-        found = _found(list_all(first, listing))
+        found = queries_by_id(list_all(first, listing))
         assert found == web.world.wanted([one for one in QUERIES if one != QUERIES[1]])
         assert list_all(second, listing) == []
     finally:
@@ -178,7 +160,7 @@ def test_a_down_api_ends_the_listing_for_this_run(web: FakeWeb, tmp_path: Path) 
 
 
 def test_every_row_has_its_rights_and_what_a_download_needs(web: FakeWeb, tmp_path: Path) -> None:
-    for photo in _photos(list_all(unsplash_of(web, tmp_path, QUERIES))).values():
+    for photo in photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES))).values():
         shot = web.world.shots[photo.photo_id]
         assert (photo.license, photo.license_url) == ("LicenseRef-Unsplash", "https://unsplash.com/license")
         assert photo.author in (shot.author, "Ansel")  # some tell a first name alone
@@ -210,7 +192,7 @@ def test_a_row_of_nulls_is_a_photo_as_long_as_it_has_an_id_and_an_address(web: F
     replies = [as_json({"results": rows}), as_json({"results": []})]
     web.script = lambda place, request: replies.pop(0)
     source = unsplash_of(web, tmp_path, ["lake"])
-    photos = _photos(list_all(source))
+    photos = photos_by_id(list_all(source))
     assert sorted(photos) == ["unsplash:abc", "unsplash:abd"]
     assert (
         photos["unsplash:abc"].attribution
@@ -224,15 +206,15 @@ def test_a_row_of_nulls_is_a_photo_as_long_as_it_has_an_id_and_an_address(web: F
 
 def test_full_tags_are_asked_for_once_per_photo_and_resumed(web: FakeWeb, tmp_path: Path) -> None:
     listing = Unread()
-    found = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:2]), listing))
+    found = photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES[:2]), listing))
     asked = len(web.log)
     listing.rows = rows_of(found.values())
     for page in islice(unsplash_of(web, tmp_path, QUERIES[:2], full_tags=True).pages(listing), 10):
-        found |= _photos([page])
+        found |= photos_by_id([page])
         listing.commit(page)
     listing.rows = rows_of(found.values())
     pages = list_all(unsplash_of(web, tmp_path, QUERIES[:2], full_tags=True), listing)
-    found |= _photos(pages)
+    found |= photos_by_id(pages)
     details = [one.item for one in web.log[asked:]]
     assert sorted(details) == sorted(f"details {photo.source_id}" for photo in found.values())
     assert all(one.query is None and not one.brief for page in pages for one in page.found)
@@ -246,7 +228,7 @@ def test_a_photo_that_vanished_meanwhile_is_marked_and_one_that_is_kept_back_is_
     web: FakeWeb, tmp_path: Path
 ) -> None:
     listing = Unread()
-    found = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:1]), listing))
+    found = photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES[:1]), listing))
     listing.rows = rows_of(found.values())
     gone, kept_back = sorted(found)[:2]
     web.world.gone.add(gone)
@@ -254,7 +236,7 @@ def test_a_photo_that_vanished_meanwhile_is_marked_and_one_that_is_kept_back_is_
         as_json({"errors": ["No"]}, 403) if request.path.endswith(f"/{found[kept_back].source_id}") else None
     )
     try:
-        after = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:1], full_tags=True), listing))
+        after = photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES[:1], full_tags=True), listing))
     finally:
         web.world.gone.clear()
     assert json.loads(after[gone].extra)["gone"] is True
@@ -264,7 +246,7 @@ def test_a_photo_that_vanished_meanwhile_is_marked_and_one_that_is_kept_back_is_
 
 
 def test_recheck_marks_what_is_gone_and_unmarks_what_came_back(web: FakeWeb, tmp_path: Path) -> None:
-    found = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:1])))
+    found = photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES[:1])))
     gone = sorted(found)[3]
     web.world.gone.add(gone)
     try:
@@ -279,7 +261,7 @@ def test_recheck_marks_what_is_gone_and_unmarks_what_came_back(web: FakeWeb, tmp
 
 
 def test_recheck_tells_what_is_now_sold(web: FakeWeb, tmp_path: Path) -> None:
-    found = _photos(list_all(unsplash_of(web, tmp_path, QUERIES[:1])))
+    found = photos_by_id(list_all(unsplash_of(web, tmp_path, QUERIES[:1])))
     sold = sorted(found)[0]
     shot = web.world.shots[sold]
     web.world.shots[sold] = dataclasses.replace(shot, kind="premium")
@@ -298,7 +280,7 @@ def _rechecked(web: FakeWeb, state: Path, photos: Mapping[str, Photo]) -> tuple[
         pages.append(page)
     rest = list(unsplash_of(web, state, []).recheck(listing))  # as after a kill
     assert len(pages) + len(rest) == len(photos)
-    return _photos(pages + rest), listing
+    return photos_by_id(pages + rest), listing
 
 
 # Downloads.
@@ -311,7 +293,7 @@ def test_without_permission_nothing_is_downloaded_and_it_says_why(web: FakeWeb, 
 
 def test_a_download_is_announced_exactly_as_the_api_said(web: FakeWeb, tmp_path: Path) -> None:
     source = unsplash_of(web, tmp_path, QUERIES[:1])
-    photo = next(iter(_photos(list_all(source)).values()))
+    photo = next(iter(photos_by_id(list_all(source)).values()))
     asked = len(web.log)
     assert source.prepare(_as_asked(photo)) == photo.image_url
     (ping,) = web.log[asked:]
@@ -341,7 +323,7 @@ def test_a_download_location_elsewhere_is_refused_and_not_asked(web: FakeWeb, pl
 
 def test_a_download_of_a_photo_that_is_gone_is_final_and_of_a_down_api_is_not(web: FakeWeb, tmp_path: Path) -> None:
     source = unsplash_of(web, tmp_path, QUERIES[:1])
-    photo = next(iter(_photos(list_all(source)).values()))
+    photo = next(iter(photos_by_id(list_all(source)).values()))
     web.script = lambda place, request: as_json({"errors": ["Couldn't find Photo"]}, 404)
     with pytest.raises(RefusedError, match="Couldn't find Photo") as caught:
         source.prepare(_as_asked(photo))
@@ -353,7 +335,7 @@ def test_a_download_of_a_photo_that_is_gone_is_final_and_of_a_down_api_is_not(we
 
 def test_a_smaller_picture_is_asked_for_by_parameters_of_the_raw_address(web: FakeWeb, tmp_path: Path) -> None:
     source = unsplash_of(web, tmp_path, QUERIES[:1], max_side=1024)
-    photo = next(iter(_photos(list_all(source)).values()))
+    photo = next(iter(photos_by_id(list_all(source)).values()))
     url = source.prepare(_as_asked(photo))
     asked = parse_qs(urlsplit(str(url)).query)
     assert asked["w"] == asked["h"] == ["1024"]

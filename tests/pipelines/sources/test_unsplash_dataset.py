@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from listing import Unread, list_all
+from listing import Unread, list_all, photos_by_id
 
 from manifests.errors import InputError, MisuseError, SetupError, TransientError
-from manifests.records import Photo
 from pipelines.engine.share import Share
 from pipelines.sources import unsplash_dataset
-from pipelines.sources.base import Fetching, Page
+from pipelines.sources.base import Fetching
 from pipelines.sources.unsplash_dataset import UnsplashDataset
 
 PHOTOS = [
@@ -112,10 +111,6 @@ def source(path: Path, **more: object) -> UnsplashDataset:
     return UnsplashDataset(path, Nothing(), **more)  # type: ignore[arg-type]
 
 
-def photos_of(pages: Sequence[Page]) -> dict[str, Photo]:
-    return {found.photo.photo_id: found.photo for page in pages for found in page.found}
-
-
 def test_every_column_finds_its_place(tmp_path: Path) -> None:
     row = photo_row(
         "NqkTxxK_2ZY",
@@ -158,7 +153,7 @@ def test_every_column_finds_its_place(tmp_path: Path) -> None:
 
 def test_every_row_has_its_rights(tmp_path: Path) -> None:
     rows = [photo_row("a"), photo_row("b", photographer_first_name="Bert"), photo_row("c", photographer_username="")]
-    photos = photos_of(list_all(source(release(tmp_path / "r", rows))))
+    photos = photos_by_id(list_all(source(release(tmp_path / "r", rows))))
     assert {photo.license for photo in photos.values()} == {"LicenseRef-Unsplash"}
     assert {photo.license_url for photo in photos.values()} == {"https://unsplash.com/license"}
     assert [photo.author for photo in photos.values()] == ["anna", "Bert", None]
@@ -174,7 +169,7 @@ def test_the_confidence_is_a_parameter(tmp_path: Path, confidence: float, tags: 
     words = [keyword("a", "w", "40"), keyword("a", "x", "3", "70"), keyword("a", "y", "0"), keyword("a", "z", user="t")]
     words += [keyword("a", "v", "much"), keyword("a", "u", "nan"), keyword("a", "t", "1e9"), keyword("a", "s")]
     place = release(tmp_path / "r", [photo_row("a")], words)
-    (photo,) = photos_of(list_all(source(place, min_confidence=confidence))).values()
+    (photo,) = photos_by_id(list_all(source(place, min_confidence=confidence))).values()
     assert len(photo.tags) == tags
 
 
@@ -191,7 +186,7 @@ def test_premium_photos_other_hosts_and_broken_rows_are_left_out_and_told(tmp_pa
     rows = [photo_row(name, photo_image_url=url) for name, url in images.items()]
     rows += [photo_row("../etc"), photo_row(""), photo_row("good")]
     one = source(release(tmp_path / "r", rows))
-    assert list(photos_of(list_all(one))) == ["unsplash:good"]
+    assert list(photos_by_id(list_all(one))) == ["unsplash:good"]
     notes = "\n".join(one.notes())
     assert "left out: premium photos (1)" in notes
     assert "left out: rows whose picture lies elsewhere (5)" in notes
@@ -206,7 +201,7 @@ def test_a_zip_and_csv_parts_give_the_same_photos(tmp_path: Path) -> None:
     rows = [photo_row(f"id{n}", photo_description=f"{n},\t\n") for n in range(50)]
     words = [keyword(f"id{n}", f"w{n % 7}", "80") for n in range(50)]
     folder = release(tmp_path / "r", rows, words)
-    expected = photos_of(list_all(source(folder)))
+    expected = photos_by_id(list_all(source(folder)))
     (tmp_path / "parts").mkdir()
     write(tmp_path / "parts" / "photos.csv000", PHOTOS[::-1], rows[:20], ",")
     write(tmp_path / "parts" / "photos.csv001", PHOTOS, rows[20:], ",")
@@ -215,7 +210,7 @@ def test_a_zip_and_csv_parts_give_the_same_photos(tmp_path: Path) -> None:
         for file in folder.iterdir():
             archive.write(file, f"unsplash-research-dataset/{file.name}")
     for path in (tmp_path / "parts", tmp_path / "all.zip"):
-        got = photos_of(list_all(source(path)))
+        got = photos_by_id(list_all(source(path)))
         assert [(one.photo_id, one.description, one.tags) for one in got.values()] == [
             (one.photo_id, one.description, one.tags) for one in expected.values()
         ]
@@ -300,7 +295,7 @@ def test_a_release_without_keywords_says_so(tmp_path: Path) -> None:
     place = release(tmp_path / "r", [photo_row("a")])
     (place / "keywords.tsv000").unlink()
     one = source(place)
-    assert list(photos_of(list_all(one))) == ["unsplash:a"]
+    assert list(photos_by_id(list_all(one))) == ["unsplash:a"]
     assert any("no tags" in note for note in one.notes())
 
 

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +35,6 @@ def world() -> World:
     world.add(scatter("unsplash", 20, [QUERY]))
     world.add(scatter("flickr", 20, [QUERY]))
     return world
-
-
-@pytest.fixture
-def web(world: World) -> Iterator[FakeWeb]:
-    with FakeWeb(world) as web:
-        yield web
 
 
 def _search(api: Api) -> client.Reply:
