@@ -21,6 +21,7 @@ PATH_COLUMNS = ("file", "path", "file_name", "filename")
 _TEXT = {"title", "description", "author", "author_url", "page_url", "license_url", "attribution"}
 _SIZE = {"width", "height"}
 _TIME = {"taken_at", "uploaded_at"}
+COLUMNS = _TEXT | _SIZE | _TIME | {"tags", "license"}  # beside the path; others go into `extra`
 AS_GIVEN = "license_as_given"  # in `extra`: the text of a licence that is not known
 LARGEST = 4 * 1024**3  # bytes that a Parquet table may unpack to
 _TOGETHER = 256  # rows, unpacked before they are counted
@@ -77,7 +78,7 @@ def notes(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     if names:
         shown = ", ".join(list(names)[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        read_ = ", ".join(sorted({"tags", "license", *_TEXT, *_SIZE, *_TIME}))
+        read_ = ", ".join(sorted(COLUMNS))
         lines.append(f"metadata columns that are kept and not read: {shown} (read are: {read_})")
     if licences:
         lines.append(f"licences that are not known: {len(licences):,}, such as {licences[0]!r}")

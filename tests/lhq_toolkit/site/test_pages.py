@@ -15,6 +15,7 @@ from lhq_toolkit.site.commands import commands as every_command
 from manifests.queries import read_queries
 from manifests.tags import BLACKLIST, read_list
 from pipelines.filters import OURS
+from pipelines.sources import metadata
 
 EVERY = every_command(cli.app, "lhq")
 OPTIONS = {option for one in EVERY.values() for given in one.params for option in (*given.opts, *given.secondary_opts)}
@@ -109,6 +110,12 @@ def test_the_environment_is_told_whole():
         for found in name.findall(path.read_text())
     }
     assert told == read - OF_TESTS
+
+
+def test_every_column_of_a_metadata_file_is_told():
+    told = (DOCS / "curate.md").read_text().partition("## The metadata file")[2].partition("## ")[0]
+    names = {name for row in re.findall(r"^\| (`.+?) \|", told, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert names == {*metadata.PATH_COLUMNS, *metadata.COLUMNS}
 
 
 def test_the_numbers_that_the_pages_name_are_those_of_the_code():
