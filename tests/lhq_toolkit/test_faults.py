@@ -45,12 +45,8 @@ FAULTS: Mapping[str, tuple[Kind, Count, int]] = {
     "network cut": (Kind.NETWORK_CUT, Count.NETWORK, CALLS),
 }
 KILLS = {Kind.KILL, Kind.POWER_CUT}
-DEAR = {
-    "train",
-    "benchmark",
-    "convert -o net.onnx",
-    "convert -o net.pt2",
-}  # take many seconds each time: broken in the long matrix only
+# These take many seconds each time: they are broken in the long matrix only.
+DEAR = {"train", "benchmark", "convert -o net.onnx", "convert -o net.pt2"}
 
 
 @dataclass
