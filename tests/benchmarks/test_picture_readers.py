@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from PIL import Image
-from trainable import exports_of
+from trainable import exports_of, first_shard
 
 from benchmarks import exports, picture_readers, pictures
 from manifests.errors import SetupError
@@ -31,10 +31,6 @@ def made(lhq, tmp_path_factory) -> dict[str, Path]:
 def export(made, tmp_path) -> Callable[[str], Path]:
     """A copy of an export, for tests that change it."""
     return lambda form: Path(shutil.copytree(made[form], tmp_path / form))
-
-
-def first_shard(out: Path) -> Path:
-    return min(path for pattern in exports.SHARDS.values() for path in out.glob(pattern))
 
 
 def told_again(out: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from trainable import exports_of
+from trainable import exports_of, first_shard
 
 from benchmarks import exports, measure, picture_readers, pictures, pixel_cache
 from manifests.errors import SetupError
@@ -57,10 +57,6 @@ def decoded(monkeypatch) -> list[int]:
 @pytest.fixture
 def photos(tmp_path) -> Path:
     return tiny.write(tmp_path / "photos", tiny.images(12))
-
-
-def first_shard(out: Path) -> Path:
-    return min(path for pattern in exports.SHARDS.values() for path in out.glob(pattern))
 
 
 def only_folder(cache: Path) -> Path:

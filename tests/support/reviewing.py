@@ -22,12 +22,14 @@ import httpx
 import pyarrow as pa
 from PIL import Image
 from running import lhq_command
+from tabs import came_in
 
-from manifests import schema
+from manifests import reviews, schema
 from manifests.dataset import Dataset
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PHOTOS = 60  # of the dataset that the page's tests review
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -171,3 +173,18 @@ def picture(seed: int, size: tuple[int, int]) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=90)
     return out.getvalue()
+
+
+def enter(context: Any, address: str) -> Any:
+    """A page of the review that came in by an address and shows photos."""
+    return came_in(context, address, ".tile img[src]")
+
+
+def settled(page: Any) -> None:
+    """Until every decision has been answered."""
+    until(page, "Object.keys(localStorage).length === 0")
+
+
+def verdicts(root: Path, reviewer: str = "anna") -> dict[str, str]:
+    standing = reviews.load(root).standing
+    return {one: said[reviewer].verdict for one, said in standing.items() if reviewer in said}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny
 
+from benchmarks import exports
 from manifests.dataset import Dataset
 from pipelines.engine.pool import InProcess
 from pipelines.export import shards
@@ -29,3 +30,7 @@ def exports_of(lhq: Any, place: Path, forms: Sequence[Any]) -> dict[str, Path]:
             wanted = Wanted(form, 32, crops=2, validation=0.3)
             run(dataset, existing(dataset, "curated"), str(place / form), wanted, InProcess(), "test")
     return {form: place / form for form in forms}
+
+
+def first_shard(out: Path) -> Path:
+    return min(path for pattern in exports.SHARDS.values() for path in out.glob(pattern))

@@ -1,21 +1,15 @@
-"""The page in a real browser: fifty photos by keyboard, undo, reload, two people, a killed server, hostile titles."""
+"""The page in a real browser: fifty photos by keyboard, undo, reload, two people, a killed server."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import re
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from reviewing import BROWSER, DESKTOP, PHONE, browsing, dataset_of, free_port, picture, reviewing, until
+from reviewing import BROWSER, DESKTOP, PHONE, PHOTOS, enter, free_port, reviewing, settled, until, verdicts
+from tabs import shot
 
-from manifests import recipes, reviews
-from manifests.recipes import Recipe, Step
 from pipelines.agreement import in_random_order
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -23,55 +17,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium"),
 ]
-
-COUNT = 60
-SHOTS = os.environ.get("LHQ_TEST_SCREENSHOTS")  # a folder: keeps pictures of what the tests saw
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    photos = [
-        {"title": f"photo {at}", "author": f"author {at % 3}", "size": (300 + 10 * (at % 7), 200 + at)}
-        for at in range(COUNT)
-    ]
-    made = dataset_of(tmp_path / "d", photos).root
-    recipes.save(made, Recipe("curated", (Step("resolution", {"min_side": 206}),)))
-    return made
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browsing() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(chromium) -> Iterator[Any]:
-    """One person's browser at a desk, with cookies of its own."""
-    context = chromium.new_context(viewport=DESKTOP)
-    yield context
-    context.close()
-
-
-def enter(context: Any, address: str) -> Any:
-    """A page that came in by an address; what goes wrong in it is collected in `page.troubles`."""
-    page = context.new_page()
-    page.troubles = []
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.on("console", lambda said: page.troubles.append(said.text) if said.type == "error" else None)
-    page.goto(address)
-    page.wait_for_selector(".tile img[src]")
-    return page
-
-
-def settled(page: Any) -> None:
-    """Until every decision has been answered."""
-    until(page, "Object.keys(localStorage).length === 0")
-
-
-def verdicts(root: Path, reviewer: str = "anna") -> dict[str, str]:
-    standing = reviews.load(root).standing
-    return {one: said[reviewer].verdict for one, said in standing.items() if reviewer in said}
 
 
 def pick(page: Any, text: str) -> None:
@@ -86,16 +31,11 @@ def listing(page: Any, act: Callable[[], Any]) -> None:
     until(page, f"scroller.dataset.list !== '{before}'")
 
 
-def shot(page: Any, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png")
-
-
 def test_fifty_photos_by_keyboard_with_undo_reload_and_counter(root, browser):
     keys = ["k", "x", "k", "f", "k"]
     words = {"k": "keep", "x": "reject", "f": "flag"}
     wanted: dict[str, str] = {}
-    shown = [f"t:{at}" for at in range(6, COUNT)]  # those that the filter keeps
+    shown = [f"t:{at}" for at in range(6, PHOTOS)]  # those that the filter keeps
     with reviewing(root) as serving:
         page = enter(browser, serving.addresses["anna"])
         assert "/enter" not in page.url
@@ -185,7 +125,7 @@ def test_the_lists_of_the_page(root, browser):
         page.keyboard.press("Enter")
         until(page, "document.getElementById('count').textContent.includes('of 20 decided')")
         pick(page, "random sample")
-        first = in_random_order([f"t:{at}" for at in range(COUNT)])[0]
+        first = in_random_order([f"t:{at}" for at in range(PHOTOS)])[0]
         assert page.locator(".tile .name").first.inner_text() == f"photo {first}"
         page.keyboard.press("Enter")
         assert "hidden" in page.inner_text("#caption")
@@ -196,7 +136,7 @@ def test_precision_and_recall_of_a_reviewed_sample(root, browser):
     with reviewing(root) as serving:
         page = enter(browser, serving.addresses["anna"])
         pick(page, "random sample")
-        order = in_random_order([f"t:{at}" for at in range(COUNT)])[:30]
+        order = in_random_order([f"t:{at}" for at in range(PHOTOS)])[:30]
         for at in order:
             page.keyboard.press("x" if at < 20 else "k")  # the filter rejects those below 6
         settled(page)
@@ -274,95 +214,6 @@ def test_what_could_not_be_sent_is_sent_by_the_next_page(root, browser):
         assert verdicts(root) == {"t:6": "reject"}
 
 
-@pytest.fixture
-def evil() -> Iterator[Callable[[str], str]]:
-    """Serves a page of a foreign origin that holds this script; gives its address."""
-    from serving import serving
-
-    with serving({}) as served:
-
-        def page(script: str) -> str:
-            served.files["evil.html"] = f"<!doctype html><title>evil</title><script>{script}</script>".encode()
-            return f"{served.url}/evil.html"
-
-        yield page
-
-
-def test_a_page_of_a_foreign_origin_can_neither_read_nor_change_anything(root, browser, evil):
-    with reviewing(root) as serving:
-        enter(browser, serving.addresses["anna"])
-        body = json.dumps({"photo": "t:6", "verdict": "reject", "token": "t" * 16})
-        script = f"""
-          window.done = (async () => {{
-            const found = [];
-            const ask = async (path, more) => {{
-              try {{ found.push((await (await fetch("{serving.origin}" + path, more)).text()).length); }}
-              catch (error) {{ found.push("refused"); }}
-            }};
-            await ask("/api/start", {{credentials: "include"}});
-            await ask("/api/decide", {{method: "POST", credentials: "include", body: {body!r},
-              headers: {{"Content-Type": "application/json"}}}});
-            await ask("/api/decide", {{method: "POST", mode: "no-cors", credentials: "include", body: {body!r}}});
-            return found;
-          }})();"""
-        page = browser.new_page()
-        page.route("**/evil.html", lambda route: route.continue_())
-        page.goto(evil(script).replace("127.0.0.1", "localhost"))
-        assert page.evaluate("window.done")[:2] == ["refused", "refused"]
-        page.goto(evil(script))  # the same host, another port: the same site for the cookie, not the same origin
-        assert page.evaluate("window.done")[:2] == ["refused", "refused"]
-        framed = evil(f"document.write('<iframe src=\"{serving.origin}/\"></iframe>')")
-        page.goto(framed)
-        page.wait_for_timeout(300)
-        assert all("LHQ" not in frame.title() for frame in page.frames[1:])
-        assert verdicts(root) == {}
-
-
-HOSTILE = [
-    "<script>window.hurt = 1</script>",
-    "<img src=x onerror='window.hurt = 2'>",
-    "</h2><svg onload=window.hurt=3>",
-    "{{7*7}} ${7*7} <b>bold</b>",
-    "\u202egnp.exe \x07 bell",
-]
-
-
-def test_hostile_titles_and_addresses_come_through_crawl_and_review_as_harmless_text(lhq, tmp_path, browser):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    with (folder / "metadata.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file", "title", "author", "author_url", "page_url", "tags"])
-        for at, text in enumerate(HOSTILE):
-            (folder / f"{at}.jpg").write_bytes(picture(at, (300, 220)))
-            address = "javascript:window.hurt=4" if at % 2 else "https://example.org/<script>"
-            writer.writerow([f"{at}.jpg", text, text, address, address, text])
-    crawl = ("crawl", tmp_path / "d", "--source", "folder", "--path", folder, "--metadata", folder / "metadata.csv")
-    assert lhq(*crawl, "--workers", "0").code == 0
-    ran = lhq("filter", tmp_path / "d", "--resolution", "--set", "resolution.min_side=10", "--workers", "0")
-    assert ran.code == 0, ran.err
-    with reviewing(tmp_path / "d", "<i>anna</i>") as serving:
-        page = enter(browser, serving.addresses["<i>anna</i>"])
-        page.keyboard.press("Enter")
-        for at, text in enumerate(HOSTILE):
-            plain = re.sub(r"\s+", " ", re.sub(r"[\x00-\x08]", "", text)).strip()
-            title = page.evaluate("document.querySelector('#caption h2').textContent")
-            assert re.sub(r"\s+", " ", re.sub(r"[\x00-\x08]", "", title)).strip() == plain
-            links = page.evaluate("[...document.querySelectorAll('#caption a')].map((one) => one.protocol)")
-            assert set(links) <= {"https:"}
-            assert bool(links) == (at % 2 == 0)
-            shot(page, f"hostile-{at}")
-            page.keyboard.press("ArrowRight")
-        page.keyboard.press("Escape")
-        page.keyboard.press("k")
-        settled(page)
-        assert page.evaluate("window.hurt") is None
-        assert (
-            page.evaluate("document.querySelectorAll('#sheet script, #caption script, main svg, main i').length") == 0
-        )
-        assert page.troubles == []
-
-
 def test_it_works_at_the_width_of_a_phone_by_touch(root, chromium):
     with reviewing(root) as serving:
         phone = chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True, device_scale_factor=2)
@@ -380,21 +231,6 @@ def test_it_works_at_the_width_of_a_phone_by_touch(root, chromium):
         assert box["height"] > 200
         shot(page, "phone")
         assert page.troubles == []
-
-
-def test_a_script_in_the_text_of_the_page_would_not_run(root, browser):
-    with reviewing(root) as serving:
-        page = enter(browser, serving.addresses["anna"])
-        page.evaluate(
-            "() => { const one = document.createElement('div');"
-            "one.innerHTML = '<img src=x onerror=\"window.hurt = 1\">'; document.body.append(one); }"
-        )
-        for _ in range(500):  # until the browser has said that it will not run it
-            if any("Content Security Policy" in one for one in page.troubles):
-                break
-            page.wait_for_timeout(20)
-        assert any("Content Security Policy" in one for one in page.troubles)
-        assert page.evaluate("window.hurt") is None
 
 
 def test_a_photo_taken_down_meanwhile_is_refused_and_the_review_goes_on(lhq, root, browser):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -15,7 +14,25 @@ import numpy as np
 import pytest
 from PIL import Image
 from reviewing import BROWSER, DESKTOP, PHONE, Serving, browsing, until
-from viewing import FRAME, SPAN, TILE, Pixels, apart, columns, decoded, generator_of, make_run, viewing
+from tabs import shot
+from viewing import (
+    FRAME,
+    SCALE,
+    SPAN,
+    STRIP,
+    TILE,
+    apart,
+    columns,
+    decoded,
+    drag_by_touch,
+    enter,
+    generator_of,
+    make_run,
+    place,
+    settled,
+    shown,
+    viewing,
+)
 
 from models.anchors import Anchors, redrawn
 
@@ -24,13 +41,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium"),
 ]
-
-SHOTS = os.environ.get("LHQ_TEST_SCREENSHOTS")  # a folder: keeps pictures of what the tests saw
-SCALE = 6  # pixels of the screen for one of so small a panorama
-SETTLED = 600  # milliseconds; `SETTLE` of page.js and some
-STRIP = "document.getElementById('strip')"
-CALM = f"{STRIP}.dataset.pending === '0'"
-CANVAS = "document.getElementById('canvas').toDataURL('image/png').split(',')[1]"
 
 
 @pytest.fixture(scope="module")
@@ -70,46 +80,6 @@ def page(desk: Any, served: Serving) -> Iterator[Any]:
     page = enter(desk, served.origin)
     yield page
     page.close()
-
-
-def enter(context: Any, address: str) -> Any:
-    """A page that came in by an address; what goes wrong in it is collected in `page.troubles`."""
-    page = context.new_page()
-    page.troubles = []
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.on("console", lambda said: page.troubles.append(said.text) if said.type == "error" else None)
-    page.goto(address)
-    page.wait_for_selector("#strip[data-pending]")
-    settled(page)
-    return page
-
-
-def settled(page: Any) -> None:
-    """Until nothing moves and every tile in view is there."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    until(page, CALM)
-
-
-def place(page: Any) -> dict[str, str]:
-    """What the address says, once it has been written: by the page's clock, which is late where the page is."""
-    page.evaluate(f"new Promise((done) => requestAnimationFrame(() => setTimeout(done, {SETTLED})))")
-    return dict(part.split("=") for part in page.evaluate("location.hash").removeprefix("#").split("&"))
-
-
-def shown(page: Any) -> tuple[Pixels, int]:
-    """The canvas's pixels, and which pixel of the panorama is its first."""
-    settled(page)
-    data = base64.b64decode(page.evaluate(CANVAS))
-    with Image.open(io.BytesIO(data)) as image:
-        assert image.getchannel("A").getextrema() == (255, 255), "a tile is missing or about to be replaced"
-    x = float(place(page)["x"])
-    first = int(np.floor(x - page.evaluate(f"{STRIP}.clientWidth") / SCALE / 2)) - 1
-    return decoded(data), first
-
-
-def shot(page: Any, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
 def test_two_hundred_frames_right_fifty_left_re_roll_and_back(page, generator):
@@ -434,16 +404,6 @@ def test_it_works_at_the_width_of_a_phone_by_touch_and_in_the_dark(chromium, ser
         shot(page, f"viewer-phone-{scheme}")
         assert page.troubles == []
         context.close()
-
-
-def drag_by_touch(context: Any, page: Any, start: float, end: float, y: float) -> None:
-    """A finger that goes from one place to another."""
-    session = context.new_cdp_session(page)
-    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": start, "y": y}]})
-    for part in range(1, 9):
-        x = start + (end - start) * part / 8
-        session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": y}]})
-    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def test_a_model_that_has_one_style_offers_no_re_roll_and_says_why_and_so_does_a_server_that_ended(chromium, tmp_path):
