@@ -159,6 +159,8 @@ def planned(stages: Sequence[Planned]) -> str:
 
 
 def _time(one: Planned) -> str:
+    if one.lacks:
+        return f"too few photos to learn from, {one.lacks} more are needed: all would wait and be out"
     if not one.images:
         return "decides in seconds"
     about = "unknown" if one.seconds is None else f"about {duration(one.seconds)}"

@@ -32,6 +32,7 @@ class Planned:
     images: int  # distinct files to measure
     fits: bool  # a fit comes first
     seconds: float | None = None  # of measuring them, without the fit; None: nothing to measure, or no image could be
+    lacks: int = 0  # images that the fit needs more than there are: nothing is measured then
     at_least: bool = False  # reading alone was timed, for there is no fit to measure with yet
 
 
@@ -58,8 +59,11 @@ def plan(dataset: Dataset, request: Request, workers: int | None) -> list[Planne
         found = funnel.find(stage, mark)
         todo = _to_measure(funnel, found, request)
         fits = stage.fit_needs is not None and mark is None
-        seconds = _estimate(dataset, stage, mark, todo, workers)
-        planned.append(Planned(stage.name, photos, len(todo), fits, seconds, fits and seconds is not None))
+        there = len(pc.unique(funnel.photos["sha256"].take(pa.array(found.rows))))
+        lacks = max(0, (stage.fit_needs or 0) - there) if fits else 0
+        seconds = None if lacks else _estimate(dataset, stage, mark, todo, workers)
+        timed = fits and seconds is not None
+        planned.append(Planned(stage.name, photos, 0 if lacks else len(todo), fits, seconds, lacks, timed))
         outcome = funnel.decide(stage, mark, found)
         funnel.alive |= outcome.state == PENDING
     return planned

@@ -264,6 +264,14 @@ def test_a_dry_run_tells_what_would_be_measured_and_changes_nothing(lhq, dataset
     assert lhq("filter", dataset, "--dry-run", *QUICK).json["stages"][-1]["images"] == 0
 
 
+def test_a_dry_run_tells_of_a_stage_that_too_few_photos_would_reach(lhq, dataset):
+    few = ("--invariance", "--subset", "few", "--resolution", "--set", "resolution.min_side=100000")
+    ran = lhq("filter", dataset, *few, "--dry-run", "--workers", "0")
+    assert "too few photos to learn from, 16 more are needed" in ran.out
+    (stage,) = [one for one in lhq("filter", dataset, *few, "--dry-run", "--json").json["stages"] if one["fits"]]
+    assert (stage["images"], stage["lacks"], stage["seconds"]) == (0, 16, None)
+
+
 def test_a_dry_run_of_a_new_subset_or_threshold_saves_no_recipe(lhq, dataset):
     before = contents(dataset)
     strict = ("--subset", "strict", "--tags", "--resolution", "--set", "resolution.min_side=120")
