@@ -22,4 +22,5 @@ def read_lines(path: Path, what: str) -> list[str]:
     except FileNotFoundError as error:
         raise MisuseError(f"{what} {path}: there is no such file") from error
     except (OSError, ValueError) as error:  # also a name that no file can have
-        raise SetupError(f"{what} {path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SetupError(f"{what} {path} cannot be read: {why}") from error

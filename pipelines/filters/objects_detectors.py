@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manifests.errors import SetupError
+from manifests.errors import MisuseError, SetupError
 from manifests.plugins import Group
 from pipelines.filters.pretrained import find
 
@@ -101,5 +101,5 @@ def _their_file(kind: type[PluginDetector], given: Path | None) -> Path | None:
 
 def _there(file: Path) -> Path:
     if not file.is_file():
-        raise SetupError(f"{file} is missing: give the path of a file of weights with --set objects.weights=PATH")
+        raise MisuseError(f"{file} is missing: give the path of a file of weights with --set objects.weights=PATH")
     return file
