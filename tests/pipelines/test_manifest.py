@@ -174,7 +174,7 @@ def test_a_list_that_is_missing_is_told_before_the_recipe_names_it(lhq, place):
     recipe = place / "d" / "subsets" / "curated.json"
     before = recipe.read_text()
     ran = lhq("filter", place / "d", "--set", f"tags.blacklist={place / 'nowhere.txt'}", *HERE)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "nowhere.txt" in ran.err
     assert recipe.read_text() == before
     assert lhq("status", place / "d").code == 0
