@@ -233,6 +233,7 @@ def test_a_file_that_is_not_the_inception_is_refused_unopened(run, data, lhq, tm
     assert features.INCEPTION_SHA256[:12] in ran.err
 
 
+@pytest.mark.slow
 def test_trainer_and_models_import_where_ray_clean_fid_flickrapi_and_tensorboard_are_absent():
     code = """
 import importlib, pkgutil, sys

@@ -93,6 +93,7 @@ def short_stretches(monkeypatch):
     monkeypatch.setattr(stretches, "MOST", MANY // 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_memory_grows_no_faster_than_the_photos(datasets, tmp_path, short_stretches, command):
     few, many = (peak(lambda one=one: command(one, tmp_path)) for one in datasets)
@@ -100,6 +101,7 @@ def test_memory_grows_no_faster_than_the_photos(datasets, tmp_path, short_stretc
     assert many <= 11 * few
 
 
+@pytest.mark.slow
 def test_what_a_manifest_needs_beyond_the_funnel_does_not_grow(datasets, tmp_path, short_stretches):
     beyond = []
     for dataset in datasets:

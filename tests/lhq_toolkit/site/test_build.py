@@ -96,6 +96,7 @@ def inside(read: Mapping[Path, Page]) -> Iterator[tuple[Path, str, Path, str]]:
                 yield path, link, target, unquote(to.fragment)
 
 
+@pytest.mark.slow
 def test_every_link_inside_the_site_leads_to_a_file_and_to_a_name_in_it(site, read):
     seen = 0
     for path, link, target, name in inside(read):
@@ -107,11 +108,13 @@ def test_every_link_inside_the_site_leads_to_a_file_and_to_a_name_in_it(site, re
     assert seen > 20 * len(SITE)
 
 
+@pytest.mark.slow
 def test_no_name_stands_twice_in_a_page(read):
     for path, page in read.items():
         assert not [name for name, times in Counter(page.names).items() if times > 1], path.name
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere(site, read):
     for path, page in read.items():
         style = "".join(re.findall(r"<style.*?</style>", path.read_text(), re.S))
@@ -124,6 +127,7 @@ def test_nothing_is_loaded_from_elsewhere(site, read):
             assert (path.parent / urlsplit(address).path).is_file(), f"{path.name}: {address}"
 
 
+@pytest.mark.slow
 def test_links_to_the_outside_are_https_and_whole(read):
     outside = {link for page in read.values() for link in page.links if urlsplit(link).scheme}
     for link in outside:
@@ -131,6 +135,7 @@ def test_links_to_the_outside_are_https_and_whole(read):
     assert len(outside) > 20
 
 
+@pytest.mark.slow
 def test_the_files_that_pages_hand_out_are_those_of_the_repository(site):
     named = {link for page in SITE for link in re.findall(r"\]\((\.\./[^)#]+\.md)\)", prose(page))}
     handed = sorted(path.read_bytes() for path in (site / "_downloads").rglob("*.md"))

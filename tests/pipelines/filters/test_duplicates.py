@@ -209,6 +209,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(ROWS, st.integers(0, 8), st.booleans())
 def test_whatever_the_photos_each_that_goes_has_a_keeper_that_stays(

@@ -70,6 +70,7 @@ def test_no_network_learns_from_its_own_fold(spy: _Spy, count: int, fraction: fl
         assert len(set(greys)) == len(greys) == min(share, count - folds.count(fold))
 
 
+@pytest.mark.slow
 def test_the_order_of_the_files_does_not_matter_and_the_seed_does(spy: _Spy) -> None:
     images = _flat(200)
     fitted(Invariance(InvarianceSettings()), images)
@@ -239,6 +240,7 @@ def test_the_official_split_is_15_5_80_and_only_the_80_are_decided_on_by_score(t
     }
 
 
+@pytest.mark.slow
 def test_the_fit_stores_what_it_found_on_photos_that_its_networks_did_not_learn_from(spy: _Spy) -> None:
     for split, photos in (("folds", None), ("official", 10)):
         held_out = _facts(fitted(Invariance(InvarianceSettings(split=split)), _flat(200)))["held_out"]

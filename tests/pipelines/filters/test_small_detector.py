@@ -87,6 +87,7 @@ def test_the_shipped_file_is_small_and_of_this_network():
         small.SmallDetector({"a": torch.zeros(1)})
 
 
+@pytest.mark.slow
 def test_what_is_found_does_not_hang_on_what_is_looked_at_beside_it():
     detector = small.SmallDetector(read_tensors(SMALL_FILE))
     frames = [detector.scale.frame(paint_planted(UNSEEN, index)[0]) for index in range(8)]
@@ -115,6 +116,7 @@ def test_on_a_graphics_card_it_finds_the_same():
         assert sure[:half] == [(name, pytest.approx(score, abs=0.02)) for name, score in sure[half:]]
 
 
+@pytest.mark.slow
 def test_boxes_and_areas_are_those_of_the_planted_things():
     """Of things found in the right place: how far boxes and areas are off."""
     detector = small.SmallDetector(read_tensors(SMALL_FILE))

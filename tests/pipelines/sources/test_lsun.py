@@ -118,6 +118,7 @@ def test_values_come_as_they_are_and_their_first_bytes_say_what_they_are(sets: P
     assert kinds == {"jpeg": 50, "webp": 100}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.binary(min_size=1, max_size=60), st.binary(max_size=6000), min_size=1, max_size=20))
 def test_any_keys_and_values_are_photos_or_counted(
@@ -181,6 +182,7 @@ def test_a_database_that_was_cut_off_says_so_and_how_to_go_on(sets: Path, tmp_pa
         Lsun([tmp_path])
 
 
+@pytest.mark.slow
 def test_holes_in_a_database_are_an_error_and_kill_nobody(tmp_path: Path) -> None:
     folder = write(tmp_path / "whole_lmdb", {key(n): bytes([n % 251]) * 900 for n in range(400)})
     whole = (folder / "data.mdb").read_bytes()

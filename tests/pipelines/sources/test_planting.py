@@ -106,6 +106,7 @@ def test_the_fetcher_paints_by_the_id_alone():
     assert np.abs(near).mean() < 5
 
 
+@pytest.mark.slow
 def test_the_command_line_plants_on_request_only(lhq, tmp_path):
     said = ("--source", "synthetic", "--limit", 2, "--seed", SEED, "--metadata-only", "--workers", 0)
     assert lhq("crawl", tmp_path / "d", *said, "--objects").code == 0

@@ -271,6 +271,7 @@ def test_without_a_subject_the_middle_is_as_the_sides() -> None:
     assert np.abs(deviations(profiles()[False])).max() < 4.0
 
 
+@pytest.mark.slow
 def test_a_centred_subject_shows_in_the_middle_columns_and_on_both_sides_alike() -> None:
     """How far columns are from the scene's mean: the middle third of a scene stands out by over 6 standard errors."""
     unlike = {centred: np.abs(rows).mean(axis=2) for centred, rows in profiles().items()}
