@@ -300,9 +300,9 @@ def _refuse_other_recipe(recipe: Recipe, run: Path) -> None:
 
 
 def refuse_other_size(recipe: Recipe, pictures: Pictures) -> None:
-    """SetupError where the pictures are of another size than the network's."""
+    """MisuseError where the pictures are of another size than the network's."""
     if pictures.resolution != recipe.resolution:
-        raise SetupError(
+        raise MisuseError(
             f"the pictures are {pictures.resolution} pixels wide, the recipe wants {recipe.resolution}: export at "
             f"--resolution {recipe.resolution}"
         )

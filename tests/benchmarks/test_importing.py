@@ -206,7 +206,7 @@ def test_it_is_measured_against_any_pictures_of_its_size_and_its_row_tells_no_tr
     assert found.details["step"] == 0
     assert "imported" in show.leaderboard([row])
     other = Reference(Pictures(tiny.images(12, 32), "d", "s", "a", "c"), features.small())
-    with pytest.raises(SetupError, match="32 pixels wide, the recipe wants 64"):
+    with pytest.raises(MisuseError, match="32 pixels wide, the recipe wants 64"):
         evaluate.evaluate(tmp_path / "RUN", other, Measurement(8, 0, 0), CPU, "9.9")
 
 
