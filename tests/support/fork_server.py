@@ -117,7 +117,7 @@ def _run(arguments: Sequence[str], work: Any) -> int:
     from lhq_toolkit import cli
 
     if work is not None:
-        cli.app = lambda given, standalone_mode: work(*given)
+        cli.app = lambda given, **_: work(*given)
     try:
         return cli.run(arguments)
     except BaseException:
