@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import torch
 from PIL import Image
 from reviewing import BROWSER, browsing, until
 
+from lhq_toolkit import cli
 from models import features
 
 ROOT = Path(__file__).parents[2]
@@ -215,13 +218,24 @@ def publish_and_open(lhq, board: Path, place: Path) -> None:
         (["benchmark", "--dataset", "tower", "--data", "{data}", "--models", ","], 2, "name one at least"),
     ],
 )
-def test_wrong_input_is_told_in_one_line_that_names_the_remedy(run, data, lhq, tmp_path, arguments, code, says):
+def test_wrong_input_is_told_in_one_line_that_names_the_remedy(
+    run, data, monkeypatch, capsys, tmp_path, arguments, code, says
+):
+    """In this process, for it is told before anything begins; what a command sets in the environment is put back."""
+    monkeypatch.setenv("LHQ_DATA", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     places = {"run": str(run), "data": str(data), "new": str(tmp_path / "new")}
-    ran = lhq(*[argument.format(**places) for argument in arguments], env={"LHQ_DATA": ""})
-    assert ran.code == code, ran.err
-    assert says in ran.err
-    assert ran.err.count("\n") <= 4
-    assert "Traceback" not in ran.err
+    before, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    try:
+        ended = cli.run([argument.format(**places) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        torch.set_num_threads(threads)
+    told = capsys.readouterr().err
+    assert ended == code, told
+    assert says in told
+    assert told.count("\n") <= 4
+    assert "Traceback" not in told
     assert not (tmp_path / "new").exists()
 
 
