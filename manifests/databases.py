@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,3 +18,18 @@ def naming(path: Path, remedy: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise SetupError(f"{path} cannot be used ({error}); {remedy}") from error
+
+
+def write_ahead(database: sqlite3.Connection, seconds: float) -> None:
+    """Set the journal mode to WAL, and wait for another process that is at the same, for which SQLite does not."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if (
+                error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until
+            ):  # the kind is in a byte
+                raise
+        time.sleep(0.01)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from manifests.databases import naming
+from manifests.databases import naming, write_ahead
 from manifests.errors import SetupError
 from manifests.locks import on_local_disk
 
@@ -280,9 +280,9 @@ def _open(path: Path, local: bool) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
         try:
             _check_format(database, path)
-            wanted = "wal" if local else "delete"
-            mode = database.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
-            if not local and mode != wanted:
+            if local:
+                write_ahead(database, BUSY_SECONDS)
+            elif database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
                 raise SetupError(f"{path} is open on the machine that holds it; close the review there first")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA secure_delete = ON")

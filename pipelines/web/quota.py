@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from manifests.databases import naming
+from manifests.databases import naming, write_ahead
 from manifests.errors import SetupError
 from manifests.locks import on_local_disk
 from pipelines.web.clock import Clock
@@ -22,6 +22,7 @@ from pipelines.web.rate import Rate
 
 LONGEST_REQUEST = 180.0  # seconds: no reply is waited for longer
 LONGEST_WINDOW = 3600.0
+BUSY_SECONDS = 60.0  # another process counts a request in milliseconds
 _TABLE = """
 CREATE TABLE IF NOT EXISTS requests (key TEXT NOT NULL, sent REAL NOT NULL, answered REAL);
 CREATE INDEX IF NOT EXISTS by_key ON requests (key, sent);
@@ -48,9 +49,9 @@ class Quota:
         except OSError as error:
             raise SetupError(f"{folder} cannot be made ({error.strerror}): set LHQ_STATE to another folder") from error
         with self._told_plainly():
-            self._connection = sqlite3.connect(self._path, 60.0, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             if on_local_disk(folder):  # a write-ahead log waits for no disk; a shared disk cannot have one
-                self._connection.execute("PRAGMA journal_mode=WAL")
+                write_ahead(self._connection, BUSY_SECONDS)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_TABLE)
 
