@@ -16,6 +16,8 @@ from benchmarks.team import Team
 from benchmarks.training import Training
 from manifests.errors import MisuseError
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("stylegan2", "alis", "locogan")
 
 
@@ -27,7 +29,6 @@ def furthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", mostly_long(MODELS, ("alis",)))
 def test_two_workers_learn_in_float64_what_one_does(model):
     one = weights(trained(model, 20, Execution(), precision="float64"))
@@ -35,7 +36,6 @@ def test_two_workers_learn_in_float64_what_one_does(model):
     assert furthest(by_two(functools.partial(twenty_steps, model=model)), one) < 1e-6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", mostly_long(MODELS, ("stylegan2",)))
 def test_two_workers_have_the_first_gradients_of_one_in_float32(model):
     assert furthest(by_two(functools.partial(first_gradients, model=model)), first_gradients(Team(), model)) < 1e-5
@@ -107,7 +107,6 @@ def test_an_overflow_in_float16_is_left_out_and_gradients_are_enlarged_less():
     assert dataclasses.asdict(again._enlarged["generator"]) == dataclasses.asdict(enlarged)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("model", MODELS)
 def test_compiled_steps_learn_the_same(model):
@@ -164,7 +163,6 @@ def test_fewer_pictures_at_once_hold_the_graph_of_one_part_only(monkeypatch):
     assert most <= 2  # the one before, whose buffers are free by then, and this one
 
 
-@pytest.mark.slow
 def test_processes_end_together_when_the_hours_are_over(tmp_path):
     found = by_two(functools.partial(trained_for_no_time, run=tmp_path / "run"))
     assert int(found["images"]) == 8 * runs.CLOCK_STEPS

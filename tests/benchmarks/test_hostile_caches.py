@@ -22,6 +22,8 @@ from manifests import plain_json
 from manifests.errors import MisuseError
 from models import features
 
+pytestmark = pytest.mark.slow
+
 PICTURES = Pictures(tiny.images(), "tiny", "curated", "a" * 64, "c" * 64)
 
 

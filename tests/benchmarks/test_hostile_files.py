@@ -29,6 +29,8 @@ from pipelines.export.run import run as export
 from pipelines.export.wanted import Wanted
 from pipelines.filter import existing
 
+pytestmark = pytest.mark.slow
+
 SHARED = [HealthCheck.function_scoped_fixture]  # a folder that every example writes anew
 BOARD = leaderboard.as_csv([row(), row(model="stylegan2", fd=0.25), row(seed=3)])
 JUDGED = b'{"step": 1, "images": 8, "fd": 4.5}\n'
@@ -131,7 +133,6 @@ def told_again(out: Path, names: list[str]) -> None:
     (out / exports.SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["pictures", exports.STATE, exports.SUMS])
 @pytest.mark.parametrize("form", list(ENDS))
 @settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=SHARED)

@@ -24,6 +24,8 @@ from benchmarks.training import Training
 from lhq_toolkit import cli
 from manifests.errors import SetupError
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 PICTURES = Pictures(tiny.images(), "tiny", "", "0" * 64, "0" * 64)
 

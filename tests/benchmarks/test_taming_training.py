@@ -40,6 +40,8 @@ from manifests.errors import MisuseError, SetupError
 from models import features, perceptual, taming
 from models.weights import WeightsError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
@@ -72,7 +74,6 @@ def test_a_restored_training_goes_on_bit_for_bit(stop):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_run_killed_in_its_second_stage_goes_on_bit_for_bit(tmp_path):
     data = tiny.write(tmp_path / "data", tiny.images())
@@ -106,7 +107,6 @@ def test_a_batch_in_four_parts_teaches_what_it_does_in_one():
     assert furthest(parts, one) < 1e-7
 
 
-@pytest.mark.slow
 def test_two_workers_learn_in_float64_what_one_does():
     assert furthest(by_two(taming_steps), taming_steps(Team())) < 1e-6
 

@@ -26,6 +26,8 @@ from manifests.errors import SetupError
 from models import counter_random
 from models.counter_random import Kind
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 MODELS = ("stylegan2", "alis", "alis-nocoords", "locogan")
 
@@ -59,7 +61,6 @@ def test_the_next_twenty_losses_after_a_restore_are_equal_bit_for_bit(model):
 
 
 @pytest.mark.parametrize("model", mostly_long(MODELS, ("alis",)))
-@pytest.mark.slow
 def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
     data = tiny.write(tmp_path / "data", tiny.images())
     script = Path(training_process.__file__)
@@ -81,7 +82,6 @@ def test_a_run_killed_while_it_trains_goes_on_bit_for_bit(tmp_path, model):
     assert tensors_of(tmp_path / "whole") == tensors_of(tmp_path / "broken")
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_saves_where_it_is(tmp_path):
     data = tiny.write(tmp_path / "data", tiny.images())
     settings = [*tiny.OPTIONS, "--set", "images=1000000", "--set", "batch=4", "--threads", "1"]

@@ -49,6 +49,7 @@ def test_a_folder_without_images_is_refused_and_no_dataset_is_made(lhq, tmp_path
     assert not (tmp_path / "d").exists()
 
 
+@pytest.mark.slow
 def test_files_that_are_not_what_their_names_say_are_given_up_and_the_crawl_is_done(lhq, tmp_path, pictures):
     (pictures / "page.jpg").write_text("<html><body>404</body></html>")
     (pictures / "empty.png").write_bytes(b"")
@@ -167,6 +168,7 @@ def test_a_full_disk_stops_with_a_clear_line_and_half_writes_nothing(lhq, tmp_pa
     assert lhq("status", small_disk / "d", "--json").json["files"] == {"ok": 46, "failed": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

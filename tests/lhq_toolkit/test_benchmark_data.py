@@ -155,6 +155,7 @@ def test_the_plan_tells_steps_hours_and_disk_and_starts_nothing(lsun, lhq, tmp_p
     assert all(step["gigabytes"] > 1 for step in trainings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_export", [False, True])
 def test_pictures_that_are_there_are_planned_for_at_their_own_size(as_export, lhq, tmp_path):
     place = tiny.write(tmp_path / "data", tiny.images(4, 32))

@@ -89,6 +89,7 @@ def test_ctrl_c_reaches_the_workers_and_they_save(data, tmp_path, workers):
     assert list(facts["devices"]) == [{1: "cpu (1 threads)", 2: "2 x cpu (1 threads)"}[workers]]
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_workers_cannot_share_is_refused_before_ray_starts(lhq, data, tmp_path):
     ran = lhq("train", "alis", data, "-o", tmp_path / "run", *SETTINGS, "--workers", "3")
     assert ran.code == 2
@@ -97,6 +98,7 @@ def test_a_batch_that_the_workers_cannot_share_is_refused_before_ray_starts(lhq,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_address_without_workers_is_refused(lhq, data, tmp_path):
     ran = lhq("train", "alis", data, "-o", tmp_path / "run", *SETTINGS, "--ray-address", "auto")
     assert ran.code == 2

@@ -263,6 +263,7 @@ def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:
         features.inception(tmp_path)
 
 
+@pytest.mark.slow
 def test_models_need_neither_clean_fid_nor_what_comes_with_it() -> None:
     """In a process where these packages cannot be imported, everything but Inception works."""
     program = """

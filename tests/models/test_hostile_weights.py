@@ -21,6 +21,8 @@ from safetensors.torch import save
 from models import inert_pickle, published_files
 from models.weights import WeightsError, read_tensors
 
+pytestmark = pytest.mark.slow
+
 TENSORS = {"conv.weight": torch.arange(36.0).view(2, 2, 3, 3), "conv.bias": torch.zeros(2), "count": torch.tensor(3)}
 
 

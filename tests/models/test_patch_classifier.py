@@ -132,6 +132,7 @@ def test_loaded_weights_score_the_same() -> None:
     assert torch.equal(score(loaded, pictures), score(network, pictures))
 
 
+@pytest.mark.slow
 def test_the_module_needs_torch_and_numpy_only() -> None:
     ours_and_heavy = "{'ray', 'pyarrow', 'pipelines', 'manifests'}"
     code = f"import sys, models.patch_classifier; assert not {ours_and_heavy} & set(sys.modules)"

@@ -111,6 +111,7 @@ def test_a_resolution_that_is_no_power_of_two_is_refused() -> None:
         Discriminator(48)
 
 
+@pytest.mark.slow
 def test_models_import_where_ray_cleanfid_and_flickrapi_are_absent() -> None:
     code = (
         "import sys\n"

@@ -23,6 +23,8 @@ from pipelines.sources.lsun import Lsun
 from pipelines.web import keys
 from pipelines.web.fields import stored
 
+pytestmark = pytest.mark.slow
+
 LISTS: dict[str, tuple[Callable[[Path], object], bytes]] = {
     "queries": (queries.read_queries, b"# ours\nmountain lake\n  sea \xc3\xa9 \n\nfog"),
     "tags": (tags.read_list, b"car\nface*\n# no more\n\xe5\x8f\xb0\xe6\xb9\xbe"),

@@ -28,6 +28,8 @@ from pipelines.sources.base import Wanted
 from pipelines.sources.folder import Folder, FolderFetcher
 from pipelines.sources.unsplash_dataset import UnsplashDataset
 
+pytestmark = pytest.mark.slow
+
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 HEADER = "photo_id\tphoto_image_url\tphoto_width\tphoto_height\tphotographer_username\tphoto_submitted_at"
 PHOTOS = "".join(

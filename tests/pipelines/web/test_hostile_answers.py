@@ -19,6 +19,8 @@ from pipelines.web.download import WebFetcher, _PassingError
 from pipelines.web.fields import length
 from pipelines.web.optout import opted_out
 
+pytestmark = pytest.mark.slow
+
 BODY = b"x" * 3000
 SOUND = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\nX-Robots-Tag: noai\r\n\r\n" + BODY,
