@@ -1,4 +1,4 @@
-"""SQLite's troubles in one line that names the file: a full disk or a failing one, damage, a lock held for long."""
+"""SQLite's troubles in one line that names the file: a full disk, damage, a lock held for long; and waiting for one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def write_ahead(database: sqlite3.Connection, seconds: float) -> None:
             database.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if (
-                error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until
-            ):  # the kind is in a byte
+            kind = error.sqlite_errorcode & 0xFF  # what is above tells more of it
+            if kind != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
         time.sleep(0.01)

@@ -76,16 +76,19 @@ BAD_TARS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", BAD_TARS)
-def test_a_bad_tar_is_refused_in_words(export, tmp_path, what):
-    out = export("webdataset")
-    spoil, says = BAD_TARS[what]
+def refused_when_spoiled(out: Path, spoil: Callable[[Path], object], says: str, cache: Path) -> None:
+    """An export whose first shard is another now is refused so, and nothing of it is kept."""
     spoil(first_shard(out))
     told_again(out)
     with pytest.raises(SetupError, match=says):
-        pictures.read(out, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("about.json"))
+        pictures.read(out, cache)
+    assert not list(cache.rglob("about.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", BAD_TARS)
+def test_a_bad_tar_is_refused_in_words(export, tmp_path, what):
+    refused_when_spoiled(export("webdataset"), *BAD_TARS[what], tmp_path / "cache")
 
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -120,13 +123,7 @@ def _several(count: int) -> list[object]:
 @pytest.mark.slow
 @pytest.mark.parametrize("what", BAD_PARQUETS)
 def test_a_bad_parquet_is_refused_in_words(export, tmp_path, what):
-    out = export("parquet")
-    spoil, says = BAD_PARQUETS[what]
-    spoil(first_shard(out))
-    told_again(out)
-    with pytest.raises(SetupError, match=says):
-        pictures.read(out, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("about.json"))
+    refused_when_spoiled(export("parquet"), *BAD_PARQUETS[what], tmp_path / "cache")
 
 
 def test_a_parquet_that_says_it_unpacks_to_far_too_much_is_not_unpacked(tmp_path, monkeypatch):
