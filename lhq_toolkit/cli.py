@@ -111,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app([one for one in arguments if one != "--debug"], standalone_mode=False, prog_name="lhq")
     except typer.TyperException as error:
-        print(usage.told(error), file=sys.stderr)
+        print(terminal.lines(usage.told(error)), file=sys.stderr)
         return MISUSE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

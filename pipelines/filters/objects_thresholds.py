@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import SetupError
+from manifests.settings import shown
 from manifests.texts import read_lines
 
 DEFAULTS = Path(__file__).with_name("objects_classes.txt")
@@ -34,11 +35,7 @@ def read(path: Path) -> dict[str, Threshold]:
         except ValueError as error:
             raise SetupError(f"{path}, line {number}: {error}") from error
         if threshold is None or name in found:
-            wrong = (
-                f"{name if name.isprintable() else ascii(name)} stands here twice"
-                if name in found
-                else f"{NEVER}: leave the line out"
-            )
+            wrong = f"{shown(name)} stands here twice" if name in found else f"{NEVER}: leave the line out"
             raise SetupError(f"{path}, line {number}: {wrong}")
         found[name] = threshold
     if not found:

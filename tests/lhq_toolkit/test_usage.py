@@ -43,6 +43,7 @@ def lhq(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
         ("evaluate R D --threads 99999999999", "--threads 99999999999: it must be at most 1024"),
         ("generate R -o x --frames 1000001", "--frames 1000001: it must be at most 1000000"),
         ("status \x1b[2J", r"\x1b[2J"),
+        ("status D --\x1b[2J", r"\x1b[2J"),
     ],
 )
 def test_misuse_is_one_line_and_2(lhq, arguments, told):
