@@ -10,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 import threading
-import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,9 +30,8 @@ from manifests.dataset import CRAWL_LOCK, Dataset
 from manifests.errors import LockedError, MisuseError, SetupError
 from manifests.records import Photo
 from manifests.tombstones import Tombstones
-from pipelines import handed_on, remove
+from pipelines import remove
 from pipelines.discovery import rows_of
-from pipelines.export.rights import TABLE
 from pipelines.frontier import Frontier, databases, path_of
 from pipelines.removal_request import Request
 
@@ -310,33 +308,6 @@ def test_an_address_that_a_dataset_names_is_asked_only_where_the_person_names_it
         (found,) = remove.preview(dataset, replace(request, look_into=(url,))).exports
         assert (found["holds"], asked) == ({_id("a0.png"): ["7.png", "8.png"]}, ["/secret/ATTRIBUTION.csv"])
         server.shutdown()
-
-
-@pytest.mark.parametrize("content", [b"", b"file\n1\n", b"file,photo_id\n1\n", b"\xff,photo_id\n", b"a\0,b\n", None])
-def test_an_export_whose_list_tells_nothing_is_one_that_may_hold_it(dataset: Dataset, content: bytes | None) -> None:
-    out = dataset.root / "out"
-    out.mkdir()
-    if content is None:
-        os.mkfifo(out / TABLE)  # which nobody ever writes to
-    else:
-        (out / TABLE).write_bytes(content)
-    noted = [{"out": str(out)}, {"out": "a\0b"}, {"out": "http://[::1"}, {"out": "s3://a:b@c/d"}]
-    assert handed_on.holding(noted, {_id("a0.png")}, [one["out"] for one in noted[2:]]) == [
-        {**one, "holds": None, "asked": True} for one in noted
-    ]
-
-
-def test_a_list_that_has_no_end_is_left_before_it_fills_the_memory(dataset: Dataset) -> None:
-    out = dataset.root / "out"
-    out.mkdir()
-    with (out / TABLE).open("wb") as stream:
-        stream.truncate(2**40)  # of nothing but zeros, on no disk
-    tracemalloc.start()
-    try:
-        assert handed_on.holding([{"out": str(out)}], {"x"}, [])[0]["holds"] is None
-        assert tracemalloc.get_traced_memory()[1] < 100_000_000
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", [CRAWL_LOCK, "stage-invariance", "stage-sharpness", "export-0123"])
